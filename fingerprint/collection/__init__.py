@@ -1,0 +1,1 @@
+"""From a model to a recording: a plan, a store that loses nothing, and the loop between them."""

@@ -1,0 +1,77 @@
+"""The exceptions, and what each means to the shell.
+
+    FingerprintError            5  a bug, unless a subclass says otherwise
+    ├── UsageError              2  the command, a file or a policy is wrong
+    │   ├── SpecError           2  a model spec cannot be read
+    │   ├── ProbeError          2  a probe set is unknown or malformed
+    │   ├── RecordingError      2  a recording cannot be read or does not fit
+    │   └── OutputError         2  a result cannot be written where it was asked
+    ├── ModelError              4  a model could not be reached or loaded
+    │   ├── ModelRefused        4  a model is not trusted: pickle, remote code
+    │   └── ModelBroken         4  a model answers nonsense: NaN, wrong shapes
+    └── RunEnded                4  the run ended early; what was collected is kept
+        ├── BudgetSpent         4  a --max-… limit was reached
+        └── StorageError        4  the disk is full or not writable
+
+Every message is one sentence that says what and why; ``hint`` says what to do.
+"""
+
+from __future__ import annotations
+
+
+class FingerprintError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message} {self.hint}" if self.hint else message
+
+
+class UsageError(FingerprintError):
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    pass
+
+
+class ProbeError(UsageError):
+    pass
+
+
+class RecordingError(UsageError):
+    pass
+
+
+class OutputError(UsageError):
+    pass
+
+
+class ModelError(FingerprintError):
+    exit_code = 4
+
+
+class ModelRefused(ModelError):
+    pass
+
+
+class ModelBroken(ModelError):
+    pass
+
+
+class RunEnded(FingerprintError):
+    exit_code = 4
+
+
+class BudgetSpent(RunEnded):
+    pass
+
+
+class StorageError(RunEnded):
+    pass

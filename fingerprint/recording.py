@@ -1,0 +1,184 @@
+"""A recording: what one model answered to a list of prompts, how it was asked, and by which rules.
+
+A recording stands for its model everywhere after collection: evidence is computed from recordings
+alone, so a comparison can be repeated later, elsewhere, without the model and without torch. The file
+is JSON lines (``.jsonl``, or ``.jsonl.zst``): a header, then prompts, samples, distributions, scores and the
+weight sketch, one object a line. Minimal rows ``{"prompt": …, "output": …}`` made by anybody are read too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from fingerprint.canonical import digest, sha256
+
+FORMAT = "fingerprint.recording/1"
+Channel = Literal["chat", "raw"]
+Finish = Literal["stop", "length", "unknown"]
+#: The symbol for "the text ends here" (end of sequence, end of turn), in a distribution's token list.
+END = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """Which model this is. ``digest`` is the identity: weights, configuration, tokenizer and template."""
+
+    name: str
+    kind: str
+    digest: str
+    architecture: str = ""
+    parameters: int = 0
+    vocabulary: int = 0
+    weights: str = ""
+    tokenizer: str = ""
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How the model was asked. Recordings under different protocols are compared with a warning."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    system: str = ""
+    seed: int = 0
+    runtime: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSetRef:
+    """A probe set as it was used: name, version and digest."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One prompt as it was asked; ``channel`` is what really happened (chat needs a template)."""
+
+    id: str
+    text: str
+    channel: Channel = "chat"
+    system: str = ""
+    family: str = ""
+    set: str = ""
+
+    @property
+    def key(self) -> str:
+        """What makes two recordings' prompts the same prompt: the words, not the id or the channel."""
+        return digest([self.system, self.text])[7:31]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One sampled answer. ``draw`` counts the answers to the same prompt."""
+
+    prompt: str
+    draw: int
+    text: str
+    finish: Finish = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """Next-token distribution after the first ``at`` bytes of the prompt (its length: after all of it).
+
+    ``tokens`` holds each token's bytes as latin-1 characters, so that any byte string is a JSON string;
+    `END` is the end of the text. ``logprobs`` are natural logarithms; ``tail`` is the probability of all
+    tokens that are not listed. ``draw`` 1 is a repetition in another batch, for the noise floor.
+    """
+
+    prompt: str
+    at: int
+    draw: int = 0
+    tokens: tuple[str, ...]
+    logprobs: tuple[float, ...]
+    tail: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Log-likelihood (nats) of ``text`` after a prompt; bits per byte make tokenizers comparable."""
+
+    prompt: str
+    text: str
+    logprob: float
+    tokens: int
+    bytes: int
+
+    @property
+    def bits_per_byte(self) -> float:
+        return -self.logprob / (0.6931471805599453 * max(self.bytes, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSketch:
+    """A few blocks of 32 neighbouring values of one weight matrix, at places fixed by its name and shape.
+
+    ``values`` is base64 of little-endian float16, in units of ``scale`` (the largest absolute value).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+    values: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """Everything that one model answered under one protocol."""
+
+    model: ModelInfo
+    protocol: Protocol = field(default_factory=Protocol)
+    probe_sets: tuple[ProbeSetRef, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    distributions: tuple[Distribution, ...] = ()
+    scores: tuple[Score, ...] = ()
+    sketch: tuple[TensorSketch, ...] = ()
+
+    @cached_property
+    def prompt_by_id(self) -> dict[str, Prompt]:
+        return {prompt.id: prompt for prompt in self.prompts}
+
+    @cached_property
+    def answers(self) -> dict[str, tuple[str, ...]]:
+        """Prompt key → its sampled answers in order of draw; blank answers are missing values."""
+        found: dict[str, list[str]] = {}
+        for sample in self.samples:
+            if sample.text.strip():
+                found.setdefault(self.prompt_by_id[sample.prompt].key, []).append(sample.text)
+        return {key: tuple(texts) for key, texts in found.items()}
+
+    @property
+    def access(self) -> tuple[str, ...]:
+        """What this recording can serve, weakest first."""
+        has = {
+            "text": self.samples,
+            "scores": self.scores,
+            "topk": self.distributions,
+            "weights": self.sketch,
+        }
+        return tuple(name for name, rows in has.items() if rows)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the content, the same for the same rows however they were stored."""
+        # Imported here: the file format builds on these classes.
+        from fingerprint.recording_file import lines
+
+        return sha256("\n".join(lines(self)).encode("utf-8", "surrogatepass"))
+
+
+def unique_prompts(prompts: Iterable[Prompt]) -> Iterator[Prompt]:
+    """The prompts without repetition of the same words, first one wins."""
+    seen: set[str] = set()
+    for prompt in prompts:
+        if prompt.key not in seen:
+            seen.add(prompt.key)
+            yield prompt

@@ -1,0 +1,238 @@
+"""Recordings as files: JSON lines, plain or zstd-compressed, our own rows or anybody's minimal ones."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from pydantic import TypeAdapter, ValidationError
+
+from fingerprint.canonical import digest, dumps
+from fingerprint.errors import OutputError, RecordingError, StorageError
+from fingerprint.recording import (
+    FORMAT,
+    Distribution,
+    ModelInfo,
+    ProbeSetRef,
+    Prompt,
+    Protocol,
+    Recording,
+    Sample,
+    Score,
+    TensorSketch,
+)
+from fingerprint.text import safe_text
+
+_ROWS: dict[str, tuple[str, type[Any]]] = {
+    "prompt": ("prompts", Prompt),
+    "sample": ("samples", Sample),
+    "distribution": ("distributions", Distribution),
+    "score": ("scores", Score),
+    "tensor": ("sketch", TensorSketch),
+}
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(row_type) for kind, (_, row_type) in _ROWS.items()}
+_MODEL = TypeAdapter(ModelInfo)
+_PROTOCOL = TypeAdapter(Protocol)
+_PROBE_SETS = TypeAdapter(tuple[ProbeSetRef, ...])
+#: A single answer longer than this is cut: no statistic reads further, and a hostile file must not fill memory.
+MAX_ANSWER = 200_000
+_ZSTD_WINDOW = 2**31
+
+
+def lines(recording: Recording) -> Iterator[str]:
+    """The recording as canonical JSON lines, without line ends."""
+    yield dumps(
+        {
+            "row": "header",
+            "format": FORMAT,
+            "model": asdict(recording.model),
+            "protocol": asdict(recording.protocol),
+            "probe_sets": [asdict(ref) for ref in recording.probe_sets],
+        }
+    )
+    for kind, (attribute, _) in _ROWS.items():
+        for row in getattr(recording, attribute):
+            yield row_line(kind, row)
+
+
+def row_line(kind: str, row: Any) -> str:
+    """One row as a canonical JSON line, tagged with its kind."""
+    return dumps({"row": kind, **asdict(row)})
+
+
+def parse_row(value: dict[str, Any]) -> tuple[str, Any]:
+    """Inverse of `row_line` on parsed JSON: (kind, row object). Raises ValueError on anything else."""
+    kind = value.pop("row", None)
+    if kind not in _ADAPTERS:
+        raise ValueError(f"unknown kind of row {kind!r}")
+    return kind, _ADAPTERS[kind].validate_python(value)
+
+
+def write(recording: Recording, path: Path) -> None:
+    """Write atomically: the file is whole or not there. ``.zst`` compresses.
+
+    Raises:
+        OutputError: the folder does not exist or is not writable.
+        StorageError: the disk is full.
+
+    """
+    data = ("\n".join(lines(recording)) + "\n").encode("utf-8", "surrogatepass")
+    if path.suffix == ".zst":
+        data = zstandard.ZstdCompressor(level=12).compress(data)
+    write_bytes(data, path)
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write a file atomically by way of a neighbour with another name."""
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.", hint="Create it first.")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        if error.errno in {28, 122}:
+            raise StorageError(
+                f"{path} could not be written: {error.strerror}.", hint="Free some space and run again."
+            ) from error
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def read(path: Path | None) -> Recording:
+    """Read a recording; ``None`` is standard input.
+
+    Raises:
+        RecordingError: the file is missing, empty, cut off or holds other things than recorded answers.
+
+    """
+    name = "standard input" if path is None else str(path)
+    stem = "stdin" if path is None else path.name.removesuffix(".zst").removesuffix(".jsonl")
+    return _build(_numbered_rows(_raw_lines(path, name), name), name, stem)
+
+
+def _raw_lines(path: Path | None, name: str) -> Iterator[bytes]:
+    if path is None:
+        yield from sys.stdin.buffer
+        return
+    try:
+        with path.open("rb") as file:
+            if path.suffix == ".zst":
+                reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(file)
+                yield from io.BufferedReader(reader)
+            else:
+                yield from file
+    except OSError as error:
+        raise RecordingError(f"The recording {name} cannot be read: {error.strerror or error}.") from error
+    except zstandard.ZstdError as error:
+        raise RecordingError(
+            f"The recording {name} is not a whole zstd file: {error}.", hint="Copy or collect it again."
+        ) from error
+
+
+def _numbered_rows(raw: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(raw, start=1):
+        text = line.decode("utf-8", "replace").strip()
+        if not text:
+            continue
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RecordingError(
+                f"Line {number} of the recording {name} is not JSON: {safe_text(text, limit=60)}",
+                hint="A recording holds one JSON object a line; run collect again if it was cut off.",
+            ) from error
+        if not isinstance(value, dict):
+            raise RecordingError(f"Line {number} of the recording {name} is not a JSON object.")
+        yield number, value
+
+
+def _build(rows: Iterator[tuple[int, dict[str, Any]]], name: str, stem: str) -> Recording:
+    first = next(rows, None)
+    if first is None:
+        raise RecordingError(f"The recording {name} is empty.", hint="Collect it again, or name another file.")
+    number, head = first
+    if head.get("row") == "header":
+        return _build_own(head, rows, name)
+    return _build_minimal(_chain(first, rows), name, stem)
+
+
+def _chain(
+    first: tuple[int, dict[str, Any]], rest: Iterator[tuple[int, dict[str, Any]]]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    yield first
+    yield from rest
+
+
+def _build_own(head: dict[str, Any], rows: Iterator[tuple[int, dict[str, Any]]], name: str) -> Recording:
+    if head.get("format") != FORMAT:
+        raise RecordingError(
+            f"The recording {name} has the format {safe_text(head.get('format'))}, which this version cannot read.",
+            hint=f"It reads {FORMAT} and minimal rows.",
+        )
+    found: dict[str, list[Any]] = {kind: [] for kind in _ROWS}
+    number = 1
+    try:
+        model = _MODEL.validate_python(head.get("model"))
+        protocol = _PROTOCOL.validate_python(head.get("protocol"))
+        probe_sets = _PROBE_SETS.validate_python(head.get("probe_sets"))
+        for number, value in rows:  # noqa: B007  # the handler below names the line
+            kind, row = parse_row(value)
+            found[kind].append(row)
+    except (ValidationError, ValueError) as error:
+        raise RecordingError(f"Line {number} of the recording {name} is not valid: {_first_fault(error)}") from error
+    known = {prompt.id for prompt in found["prompt"]}
+    for kind in ("sample", "distribution", "score"):
+        for row in found[kind]:
+            if row.prompt not in known:
+                raise RecordingError(f"The recording {name} answers a prompt it does not hold: {safe_text(row.prompt)}.")
+    fields: dict[str, Any] = {attribute: tuple(found[kind]) for kind, (attribute, _) in _ROWS.items()}
+    return Recording(model=model, protocol=protocol, probe_sets=probe_sets, **fields)
+
+
+def _first_fault(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        return safe_text(f"{place}: {fault['msg']}")
+    return safe_text(str(error))
+
+
+def _build_minimal(rows: Iterator[tuple[int, dict[str, Any]]], name: str, stem: str) -> Recording:
+    prompts: dict[str, Prompt] = {}
+    samples: list[Sample] = []
+    draws: dict[str, int] = {}
+    model_name = stem
+    for number, row in rows:
+        text, output = row.get("prompt"), row.get("output")
+        if not isinstance(text, str) or not isinstance(output, str):
+            missing = "prompt" if not isinstance(text, str) else "output"
+            raise RecordingError(
+                f'Line {number} of the recording {name} has no text under "{missing}".',
+                hint='A minimal row is {"prompt": "…", "output": "…"}.',
+            )
+        if isinstance(row.get("model"), str) and row["model"]:
+            model_name = row["model"]
+        prompt = Prompt(id=_prompt_id(row, text), text=text, system=str(row.get("system") or ""))
+        known = prompts.setdefault(prompt.id, prompt)
+        if known.text != text:
+            prompt = replace(prompt, id="p-" + prompt.key)
+            prompts.setdefault(prompt.id, prompt)
+        draw = draws.get(prompt.id, 0)
+        draws[prompt.id] = draw + 1
+        samples.append(Sample(prompt=prompt.id, draw=draw, text=output[:MAX_ANSWER]))
+    content = digest([[sample.prompt, sample.draw, sample.text] for sample in samples])
+    info = ModelInfo(name=model_name, kind="rows", digest=content)
+    return Recording(model=info, prompts=tuple(prompts.values()), samples=tuple(samples))
+
+
+def _prompt_id(row: dict[str, Any], text: str) -> str:
+    given = row.get("prompt_id")
+    return str(given) if isinstance(given, str | int) and str(given) else "p-" + digest(text)[7:19]

@@ -1,0 +1,1 @@
+"""Data of the package: one TOML file per curated probe set."""
