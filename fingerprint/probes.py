@@ -185,3 +185,10 @@ def load(names: str = "all") -> tuple[ProbeSet, ...]:
                 raise ProbeError(f"The id {probe.id} is in {seen[probe.id]} and in {probe_set.card.name}.")
             seen[probe.id] = probe_set.card.name
     return tuple(chosen)
+
+
+def with_digest(text: str, value: str) -> str:
+    """The text of a probe set's file with ``value`` as the digest in its card."""
+    import re
+
+    return re.sub(r'(?m)^digest = ".*"$', f'digest = "{value}"', text, count=1)

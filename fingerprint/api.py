@@ -1,0 +1,212 @@
+"""The path of the data, on one page.
+
+    specs → recordings → case → evidence → likelihood ratio → verdict → report
+
+`compare` is the whole program; everything else is one of its steps done alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fingerprint import recording_file, shipped
+from fingerprint._version import __version__
+from fingerprint.calibration.model import Calibration
+from fingerprint.calibration.model import shipped as shipped_calibration
+from fingerprint.collection.collect import Budget, Collector, Progress, silent
+from fingerprint.collection.plan import Plan, Settings, make_plan, plan_like
+from fingerprint.collection.store import Store, default_root
+from fingerprint.errors import RecordingError, UsageError
+from fingerprint.evidence.base import Case
+from fingerprint.evidence.likelihood import scorable
+from fingerprint.evidence.methods import examine
+from fingerprint.models.base import Backend, ScoreRequest
+from fingerprint.models.handshake import shake_hands
+from fingerprint.models.registry import open_model
+from fingerprint.models.spec import ModelSpec, parse_spec
+from fingerprint.probes import load
+from fingerprint.recording import Recording
+from fingerprint.verdict import decide
+
+if TYPE_CHECKING:
+    from fingerprint.report.schema import Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a comparison may be told; the defaults are what the calibration was made with."""
+
+    probes: str = "all"
+    settings: Settings = field(default_factory=Settings)
+    budget: Budget = field(default_factory=Budget)
+    store: Path = field(default_factory=default_root)
+    calibration: Calibration | None = None
+    prior: float | None = None
+    progress: Progress = silent
+
+
+def compare(
+    suspect: str,
+    reference: str,
+    *,
+    controls: Sequence[str] = (),
+    panel: Path | None = None,
+    options: Options | None = None,
+    save_to: Path | None = None,
+) -> Report:
+    """Compare a suspect with a reference and report what the evidence supports.
+
+    Args:
+        suspect: model spec of the model in question.
+        reference: model spec of the model that it may derive from.
+        controls: specs of models of the same kind that are known not to derive from the reference.
+        panel: a folder of recordings as population; the package's own models are used without one.
+        options: probes, sampling, budget, store, calibration, prior.
+        save_to: a folder for the recordings, from which the same result can be computed again.
+
+    Raises:
+        FingerprintError: with one sentence; everything that was collected is kept in the store.
+
+    """
+    from fingerprint.report.build import build_result
+    from fingerprint.report.schema import Report, Run
+
+    options, started, clock = options or Options(), datetime.now(UTC), time.monotonic()
+    recordings = record([suspect, reference, *controls], options)
+    if save_to is not None:
+        save(recordings, save_to)
+    case = make_case(recordings, read_folder(panel) if panel else shipped.recordings(), seed=options.settings.seed)
+    evidence, skipped = examine(case)
+    calibration = options.calibration or shipped_calibration()
+    verdict = decide(case, evidence, calibration)
+    result = build_result(case, evidence, skipped, verdict, calibration, prior=options.prior)
+    run = Run(
+        tool_version=__version__,
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 3),
+        settings={"probes": options.probes, "temperature": options.settings.temperature, "seed": options.settings.seed},
+    )
+    return Report(result=result, run=run)
+
+
+def make_case(recordings: Sequence[Recording], panel: Sequence[Recording], *, seed: int = 0) -> Case:
+    """Suspect, reference and controls, seen against the panel members that are none of them."""
+    suspect, reference, *controls = recordings
+    if not (set(p.key for p in suspect.prompts) & set(p.key for p in reference.prompts)):
+        raise RecordingError(
+            f"{suspect.model.name} and {reference.model.name} have no prompt in common.",
+            hint="Record both with the same probe sets.",
+        )
+    taken = {recording.model.digest for recording in recordings}
+    weights = {recording.model.weights for recording in recordings if recording.model.weights}
+    descendants = shipped.descendants(reference.model.weights)
+    strangers = []
+    for other in panel:
+        model = other.model
+        if model.digest not in taken and model.weights not in weights and model.weights not in descendants:
+            strangers.append(other)
+            taken.add(model.digest)
+    return Case(
+        suspect=suspect, reference=reference, controls=tuple(controls), panel=tuple(strangers), seed=seed
+    )
+
+
+def record(specs: Sequence[str], options: Options) -> list[Recording]:
+    """A recording of each model: read where the spec is one, collected where it is a model."""
+    parsed = [parse_spec(spec) for spec in specs]
+    recordings: list[Recording | None] = [_read(spec) if spec.scheme == "rec" else None for spec in parsed]
+    backends = {place: _open(spec) for place, spec in enumerate(parsed) if spec.scheme != "rec"}
+    plan = _plan([recording for recording in recordings if recording is not None], options)
+    collectors = {place: _collector(backend, options) for place, backend in backends.items()}
+    for place, collector in collectors.items():
+        recordings[place] = collector.recording(plan)
+    whole = [recording for recording in recordings if recording is not None]
+    return _cross_scored(whole, collectors)
+
+
+def collect(spec: str, options: Options, score: Sequence[Recording] = ()) -> Recording:
+    """Record one model; ``score`` are recordings whose answers it shall also score."""
+    backend = _open(parse_spec(spec))
+    collector = _collector(backend, options)
+    recording = collector.recording(_plan([], options))
+    return _with_scores(recording, collector, score)
+
+
+def _plan(given: Sequence[Recording], options: Options) -> Plan:
+    """The chosen probe sets, or the prompts of foreign recordings, which live models are then asked too."""
+    foreign = [recording for recording in given if not recording.probe_sets]
+    return plan_like(foreign, options.settings) if foreign else make_plan(load(options.probes), options.settings)
+
+
+def _read(spec: ModelSpec) -> Recording:
+    return recording_file.read(None if spec.locator == "-" else Path(spec.locator).expanduser())
+
+
+def _open(spec: ModelSpec) -> Backend:
+    if spec.scheme == "rec":
+        raise UsageError(f"{spec} is a recording already.", hint="Name a model to collect from.")
+    backend = open_model(spec)
+    shake_hands(backend)
+    return backend
+
+
+def _collector(backend: Backend, options: Options) -> Collector:
+    store = Store(options.store, backend.info.digest)
+    return Collector(backend=backend, store=store, budget=options.budget, progress=options.progress)
+
+
+def _cross_scored(recordings: list[Recording], collectors: dict[int, Collector]) -> list[Recording]:
+    """Where one of suspect and reference gives text only, everybody who can scores its text."""
+    texts = [recording for recording in recordings[:2] if recording.samples and not recording.distributions]
+    return [
+        _with_scores(recording, collectors[place], [author for author in texts if author is not recording])
+        if place in collectors
+        else recording
+        for place, recording in enumerate(recordings)
+    ]
+
+
+def _with_scores(recording: Recording, collector: Collector, authors: Sequence[Recording]) -> Recording:
+    if not authors or not collector.backend.capabilities.scores:
+        return recording
+    own = {prompt.key: prompt for prompt in recording.prompts}
+    requests = [
+        ScoreRequest(prompt=own[key], text=sample.text)
+        for author in authors
+        for sample in scorable(author)
+        if (key := author.prompt_by_id[sample.prompt].key) in own
+    ]
+    return replace(recording, scores=(*recording.scores, *collector.scores(requests)))
+
+
+def save(recordings: Sequence[Recording], folder: Path) -> list[Path]:
+    """Write recordings into a folder, named after their models."""
+    from fingerprint.text import safe_file_name
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for recording in recordings:
+        path = folder / f"{safe_file_name(recording.model.name)}-{recording.model.digest[7:15]}.jsonl.zst"
+        recording_file.write(recording, path)
+        paths.append(path)
+    return paths
+
+
+def read_folder(folder: Path) -> list[Recording]:
+    """All recordings of a folder, in order of name.
+
+    Raises:
+        UsageError: it is no folder or holds none.
+
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder of recordings {folder}.")
+    paths = sorted(path for path in folder.iterdir() if path.name.endswith((".jsonl", ".jsonl.zst")))
+    if not paths:
+        raise UsageError(f"The folder {folder} holds no recording (.jsonl or .jsonl.zst).")
+    return [recording_file.read(path) for path in paths]

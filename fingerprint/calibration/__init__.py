@@ -1,0 +1,1 @@
+"""From scores to likelihood ratios, with the bounds that the calibration population can support."""

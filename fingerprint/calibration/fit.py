@@ -1,0 +1,79 @@
+"""Fit a calibration: logistic regression with few coefficients, families kept apart, bounds from what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.calibration.metrics import cllr, cllr_min, elub
+from fingerprint.calibration.model import Tier
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledPair:
+    """Features of one pair whose truth is known; ``pedigree`` is the family that is left out as a whole."""
+
+    features: dict[str, float]
+    related: bool
+    pedigree: str
+
+
+def left_out_log_lrs(pairs: Sequence[LabelledPair], names: tuple[str, ...]) -> Floats:
+    """Natural-log LR of every pair from a calibration fitted without its pedigree, shape (pairs,)."""
+    found = np.zeros(len(pairs))
+    for pedigree in dict.fromkeys(pair.pedigree for pair in pairs):
+        rest = [pair for pair in pairs if pair.pedigree != pedigree]
+        mean, scale, weights, intercept = _logistic(rest, names)
+        for place, pair in enumerate(pairs):
+            if pair.pedigree == pedigree:
+                found[place] = intercept + float(weights @ ((_row(pair, names) - mean) / scale))
+    return found
+
+
+def fit_tier(pairs: Sequence[LabelledPair], names: tuple[str, ...], *, families: int, related_families: int) -> Tier:
+    """A tier of the calibration. ``families`` counts independent lineages, which bound what an LR may claim."""
+    mean, scale, weights, intercept = _logistic(pairs, names)
+    truth = np.array([pair.related for pair in pairs])
+    tested = left_out_log_lrs(pairs, names)
+    low, high = elub(tested[truth], tested[~truth])
+    return Tier(
+        features=names,
+        mean=_rounded(mean),
+        scale=_rounded(scale),
+        coefficients=_rounded(weights),
+        intercept=round(intercept, 6),
+        bounds=(
+            round(max(low, -float(np.log10(max(related_families, 1)))), 4),
+            round(min(high, float(np.log10(max(families, 1)))), 4),
+        ),
+        cllr=round(cllr(tested[truth], tested[~truth]), 4),
+        cllr_min=round(cllr_min(tested[truth], tested[~truth]), 4),
+        related_pairs=int(truth.sum()),
+        unrelated_pairs=int((~truth).sum()),
+        families=families,
+    )
+
+
+def _logistic(pairs: Sequence[LabelledPair], names: tuple[str, ...]) -> tuple[Floats, Floats, Floats, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    rows = np.array([_row(pair, names) for pair in pairs])
+    truth = np.array([pair.related for pair in pairs])
+    # Standardised first: on raw scores of small scale the penalty alone decides.
+    mean, scale = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
+    # Balanced classes make the logit a log likelihood ratio.
+    model = LogisticRegression(C=1.0, class_weight="balanced").fit((rows - mean) / scale, truth)
+    return mean, scale, np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0])
+
+
+def _row(pair: LabelledPair, names: tuple[str, ...]) -> Floats:
+    return np.array([pair.features[name] for name in names], dtype=np.float64)
+
+
+def _rounded(values: Floats) -> tuple[float, ...]:
+    return tuple(round(float(value), 6) for value in values)

@@ -1,0 +1,98 @@
+"""A calibration: few numbers, a date, a digest, and the population that they were fitted on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fingerprint.canonical import digest
+
+SHIPPED = "zoo.json"
+#: The package's own population stretches this far in model size before a likelihood ratio is refused.
+_REACH = 10.0
+
+
+class Tier(BaseModel):
+    """Logistic calibration of standardised features to log10 LR, for one tier of access."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    features: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    coefficients: tuple[float, ...]
+    intercept: float
+    bounds: tuple[float, float]
+    cllr: float | None = None
+    cllr_min: float | None = None
+    related_pairs: int
+    unrelated_pairs: int
+    families: int
+
+    def log10_lr(self, features: Mapping[str, float]) -> float:
+        """Uncapped log10 likelihood ratio of a score vector."""
+        total = self.intercept
+        for name, mean, scale, weight in zip(self.features, self.mean, self.scale, self.coefficients, strict=True):
+            total += weight * (features[name] - mean) / scale
+        return total / math.log(10)
+
+
+class Calibration(BaseModel):
+    """All tiers, and the range of model sizes that they were fitted on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    date: str
+    population: str
+    parameters: tuple[int, int]
+    tiers: dict[str, Tier] = Field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        return digest(self.model_dump(mode="json"))
+
+    def covers(self, parameters: int) -> bool:
+        """Whether a model of this size (0: unknown) is like those of the population."""
+        low, high = self.parameters
+        return low / _REACH <= parameters <= high * _REACH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLR:
+    """A log10 likelihood ratio: uncapped, and within the bounds, with its interval over prompts."""
+
+    tier: str
+    value: float
+    uncapped: float
+    interval: tuple[float, float]
+    bounds: tuple[float, float]
+
+    @staticmethod
+    def bounded(tier: str, uncapped: float, interval: tuple[float, float], bounds: tuple[float, float]) -> LogLR:
+        low, high = bounds
+
+        def cap(value: float) -> float:
+            return round(min(max(value, low), high), 4)
+
+        ends = sorted((cap(interval[0]), cap(interval[1])))
+        return LogLR(
+            tier=tier,
+            value=cap(uncapped),
+            uncapped=round(uncapped, 4),
+            interval=(ends[0], ends[1]),
+            bounds=(round(low, 4), round(high, 4)),
+        )
+
+
+@cache
+def shipped() -> Calibration:
+    """The calibration that comes with the package."""
+    path = resources.files("fingerprint.calibration") / "data" / SHIPPED
+    return Calibration.model_validate(json.loads(path.read_text("utf-8")))

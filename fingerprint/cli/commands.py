@@ -1,0 +1,21 @@
+"""The list of commands. Each lives in a file of its own, imported with nothing heavier than typer."""
+
+from __future__ import annotations
+
+import typer
+
+from fingerprint.cli import bench, collect, compare, demo, matrix, probes, report, zoo
+
+
+def register(app: typer.Typer) -> None:
+    """Hang every command on the program."""
+    app.command("compare")(compare.compare)
+    app.command("collect")(collect.collect)
+    app.command("matrix")(matrix.matrix)
+    app.command("report")(report.report)
+    app.command("schema")(report.schema)
+    app.command("demo")(demo.demo)
+    app.add_typer(probes.app, name="probes")
+    app.add_typer(zoo.app, name="zoo")
+    app.add_typer(bench.app, name="bench")
+    app.command("version")(report.version)

@@ -1,0 +1,72 @@
+"""What the commands share: option types, progress on a terminal, writing results, one line for every error."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fingerprint.api import Options
+    from fingerprint.collection.collect import Progress
+
+ProbesOption = Annotated[str, typer.Option("--probes", help="Probe sets by name or path, separated by commas.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the sampled answers and of the statistics.")]
+TemperatureOption = Annotated[float, typer.Option("--temperature", min=0.0, help="Sampling temperature.")]
+SystemOption = Annotated[str, typer.Option("--system", help="System prompt for every probe.")]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="Folder of collected answers.", show_default="the user's cache")
+]
+MaxRequestsOption = Annotated[
+    int | None, typer.Option("--max-requests", min=0, help="Stop cleanly after this many requests to models.")
+]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+OutputOption = Annotated[
+    list[Path] | None, typer.Option("-o", "--output", help="Write to a file as well; the ending decides the format.")
+]
+
+
+def make_options(
+    *, probes: str, seed: int, temperature: float, system: str, store: Path | None, max_requests: int | None, quiet: bool
+) -> Options:
+    """The options of the library from those of the command line."""
+    from fingerprint.api import Options
+    from fingerprint.collection.collect import Budget
+    from fingerprint.collection.plan import Settings
+    from fingerprint.collection.store import default_root
+
+    return Options(
+        probes=probes,
+        settings=Settings(temperature=temperature, seed=seed, system=system),
+        budget=Budget(requests=max_requests),
+        store=store or default_root(),
+        progress=progress(quiet=quiet),
+    )
+
+
+def progress(*, quiet: bool) -> Progress:
+    """A one-line progress display on stderr, on a terminal only."""
+    from fingerprint.collection.collect import silent
+
+    if quiet or not sys.stderr.isatty():
+        return silent
+
+    def show(done: int, total: int, what: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{what}: {done} of {total}" + ("\n" if done >= total else ""))
+        sys.stderr.flush()
+
+    return show
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a result file atomically."""
+    from fingerprint.recording_file import write_bytes
+
+    write_bytes(text.encode("utf-8", "replace"), path)
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,143 @@
+"""``fingerprint compare``: describes; exit 0 whatever it finds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fingerprint.cli import common
+
+if TYPE_CHECKING:
+    from fingerprint.report.schema import Report
+
+
+def compare(
+    suspect: Annotated[str, typer.Argument(help="The model in question: ./folder, hf:org/name, gguf:…, rec:…, zoo:…")],
+    reference: Annotated[str, typer.Argument(help="The model that it may derive from.")],
+    control: Annotated[
+        list[str] | None, typer.Option("--control", help="A model of the same kind, known not to derive from the reference.")
+    ] = None,
+    panel: Annotated[Path | None, typer.Option("--panel", help="Folder of recordings that stand for the population.")] = None,
+    probes: common.ProbesOption = "all",
+    json_out: Annotated[bool, typer.Option("--json", help="JSON to stdout instead of the report for people.")] = False,
+    output: common.OutputOption = None,
+    recordings: Annotated[
+        Path | None, typer.Option("--recordings", help="Keep the recordings in this folder, to compare again later.")
+    ] = None,
+    prior: Annotated[
+        float | None, typer.Option("--prior", min=0.0, max=1.0, help="Prior probability of H1; adds a posterior.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and stop.")] = False,
+    seed: common.SeedOption = 0,
+    temperature: common.TemperatureOption = 1.0,
+    system: common.SystemOption = "",
+    store: common.StoreOption = None,
+    max_requests: common.MaxRequestsOption = None,
+    quiet: common.QuietOption = False,
+) -> None:
+    """Compare two models: how much more probable is the evidence if SUSPECT derives from REFERENCE?"""
+    from dataclasses import replace
+
+    from fingerprint import api
+    from fingerprint.errors import UsageError
+
+    options = common.make_options(
+        probes=probes,
+        seed=seed,
+        temperature=temperature,
+        system=system,
+        store=store,
+        max_requests=max_requests,
+        quiet=quiet,
+    )
+    if prior is not None and not 0 < prior < 1:
+        raise UsageError("A prior of 0 or 1 leaves nothing to learn.", hint="Give a probability between them.")
+    specs = [suspect, reference, *(control or [])]
+    for path in output or []:
+        check_format(path)
+    if dry_run:
+        _print_plan(specs, options)
+        return
+    found = api.compare(
+        suspect,
+        reference,
+        controls=control or [],
+        panel=panel,
+        options=replace(options, prior=prior),
+        save_to=recordings,
+    )
+    deliver(found, json_out=json_out, output=output or [])
+
+
+def check_format(path: Path) -> None:
+    """Refuse an ending without a format before any work is done."""
+    from fingerprint.errors import OutputError
+
+    if path.suffix not in {".json", ".html", ".md", ".txt"}:
+        raise OutputError(f"{path} has no known ending.", hint="Use .json, .html, .md or .txt.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.", hint="Create it first.")
+
+
+def deliver(report: Report, *, json_out: bool, output: list[Path]) -> None:
+    """Files first, so that a closed pipe loses nothing; then stdout."""
+    from fingerprint.report.schema import to_json
+
+    for path in output:
+        common.write_text(rendered(report, path.suffix), path)
+    if json_out:
+        sys.stdout.write(to_json(report))
+        return
+    from rich.console import Console
+
+    from fingerprint.report.terminal import render
+
+    console = Console()
+    console.print(render(report), width=min(console.width, 100))
+    for path in output:
+        common.say(f"written: {path}")
+
+
+def rendered(report: Report, suffix: str) -> str:
+    """The report in the format of a file ending."""
+    from fingerprint.report.schema import to_json
+
+    if suffix == ".json":
+        return to_json(report)
+    if suffix == ".html":
+        from fingerprint.report.html import render_html
+
+        return render_html(report)
+    if suffix == ".md":
+        from fingerprint.report.markdown import render_markdown
+
+        return render_markdown(report)
+    import io
+
+    from rich.console import Console
+
+    from fingerprint.report.terminal import render
+
+    buffer = io.StringIO()
+    Console(file=buffer, width=80, no_color=True).print(render(report))
+    return buffer.getvalue()
+
+
+def _print_plan(specs: list[str], options: object) -> None:
+    from fingerprint import api
+    from fingerprint.collection.plan import make_plan
+    from fingerprint.models.spec import parse_spec
+    from fingerprint.probes import load
+
+    assert isinstance(options, api.Options)
+    estimate = make_plan(load(options.probes), options.settings).estimate()
+    models = [spec for spec in map(parse_spec, specs) if spec.scheme != "rec"]
+    sys.stdout.write(
+        f"{estimate.prompts} probes to each of {len(models)} models; answers that are stored already cost nothing.\n"
+        f"per model: {estimate.sample_requests} answers of at most {estimate.generated_tokens} tokens in all, "
+        f"{estimate.distribution_requests} requests for log-probabilities,\n"
+        f"about {estimate.prompt_tokens} prompt tokens. Money: unknown; these backends run on this machine.\n"
+    )

@@ -1,0 +1,46 @@
+"""``fingerprint zoo``: models of known lineage, shipped or trained here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fingerprint.cli import common
+
+app = typer.Typer(help="Models of known lineage.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_models() -> None:
+    """The models that ship with the package, and how each came to be."""
+    from fingerprint.shipped import cards
+
+    for name, card in cards().items():
+        parents = f" from {', '.join(card['parents'])}" if card["parents"] else ""
+        sys.stdout.write(
+            f"zoo:{name:<15} {card['mechanism']}{parents}; {card['parameters']:,} parameters, read "
+            f"{', '.join(card['corpora'])}, {card['held_out_bits_per_byte']} bits per byte held out\n"
+        )
+
+
+@app.command("build")
+def build(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe (shipped, calibration) or the path of a TOML file.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the corpora that the recipe names.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the models; finished ones are kept.")],
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Models trained at a time.")] = 2,
+) -> None:
+    """Train the models of a recipe. Run again to go on after an interruption."""
+    from fingerprint.errors import ModelError, UsageError
+    from fingerprint.zoo.build import BuildError, build_zoo
+    from fingerprint.zoo.recipe import RecipeError, load_recipe
+
+    try:
+        build_zoo(load_recipe(recipe), data, out, workers, common.say)
+    except RecipeError as error:
+        raise UsageError(str(error)) from error
+    except BuildError as error:
+        raise ModelError(str(error)) from error

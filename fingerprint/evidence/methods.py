@@ -1,0 +1,24 @@
+"""All methods, strongest access first: the list that every comparison goes through."""
+
+from __future__ import annotations
+
+from fingerprint.evidence.base import Case, Evidence, Skipped
+from fingerprint.evidence.distributions import border_agreement, divergence, residual_correlation
+from fingerprint.evidence.likelihood import cross_likelihood
+from fingerprint.evidence.text import text_evidence
+from fingerprint.evidence.weights import weight_descent
+
+
+def examine(case: Case) -> tuple[tuple[Evidence, ...], tuple[Skipped, ...]]:
+    """Run every method; each either finds something or says why it cannot."""
+    found: list[Evidence | Skipped] = [
+        weight_descent(case),
+        divergence(case),
+        *residual_correlation(case),
+        border_agreement(case),
+        *cross_likelihood(case),
+        *text_evidence(case),
+    ]
+    evidence = tuple(item for item in found if isinstance(item, Evidence))
+    skipped = tuple(item for item in found if isinstance(item, Skipped))
+    return evidence, skipped

@@ -1,0 +1,1 @@
+"""The report: one versioned schema, and renderers that decide nothing."""

@@ -1,0 +1,183 @@
+"""The report as other people's scripts read it. Fields are only ever added; the schema is checked in as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from fingerprint.canonical import dumps
+from fingerprint.errors import UsageError
+from fingerprint.text import safe_text
+
+SCHEMA_VERSION = "1.0"
+Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
+Direction = Literal["suspect_from_reference", "reference_from_suspect", "undetermined"]
+Access = Literal["text", "topk", "logits", "weights"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelPart(_Part):
+    """One model as it took part: what it is and what its recording holds."""
+
+    name: str
+    digest: str
+    kind: str
+    architecture: str
+    parameters: int
+    tokenizer: str
+    template: str
+    weights: str
+    runtime: str
+    access: tuple[str, ...]
+    recording: str = Field(description="Digest of the recording that the evidence was computed from.")
+    prompts: int
+    samples: int
+    distributions: int
+
+
+class VerdictPart(_Part):
+    kind: Kind
+    direction: Direction
+    sentence: str
+
+
+class EvidencePart(_Part):
+    """One method's finding; ``interval`` is 95 %, ``effect`` has the same unit as the interval."""
+
+    method: str
+    title: str
+    access: Access
+    statistic: FiniteFloat
+    pvalue: FiniteFloat | None
+    effect: FiniteFloat
+    interval: tuple[FiniteFloat, FiniteFloat] | None
+    n: int
+    log10_lr: FiniteFloat | None = Field(description="None where the calibration does not use this method alone.")
+    note: str = ""
+    controls: dict[str, FiniteFloat] = Field(
+        default_factory=dict, description="The same effect between the suspect and each control, by name."
+    )
+
+
+class SkippedPart(_Part):
+    method: str
+    reason: str
+
+
+class NoiseFloor(_Part):
+    """The reference against itself: what a difference of zero looks like on this runtime."""
+
+    divergence_bits: FiniteFloat | None
+    repeated: int
+    text_match: FiniteFloat | None = Field(description="Share of prompts on which two draws of the reference agree.")
+
+
+class GuardrailRate(_Part):
+    """Refusals on one kind of probe, with Clopper–Pearson 95 % intervals."""
+
+    refused: int
+    answered: int
+    rate: FiniteFloat | None
+    interval: tuple[FiniteFloat, FiniteFloat] | None
+
+
+class GuardrailPart(_Part):
+    available: bool
+    reason: str = ""
+    suspect_harmful: GuardrailRate | None = None
+    reference_harmful: GuardrailRate | None = None
+    suspect_harmless: GuardrailRate | None = None
+    reference_harmless: GuardrailRate | None = None
+    sentence: str = ""
+
+
+class CalibrationPart(_Part):
+    id: str
+    digest: str
+    tier: str
+    cllr: FiniteFloat | None
+    related_pairs: int
+    unrelated_pairs: int
+    families: int
+    note: str
+
+
+class Hypotheses(_Part):
+    h1: str
+    h2: str
+
+
+class Result(_Part):
+    """What was found. No clock, no host, no path: the same inputs give the same bytes."""
+
+    suspect: ModelPart
+    reference: ModelPart
+    controls: tuple[ModelPart, ...]
+    panel: tuple[str, ...] = Field(description="Names of the population models used, the package's own or --panel.")
+    verdict: VerdictPart
+    log10_lr: FiniteFloat
+    log10_lr_interval: tuple[FiniteFloat, FiniteFloat]
+    log10_lr_bounds: tuple[FiniteFloat, FiniteFloat]
+    log10_lr_uncapped: FiniteFloat
+    evidence: tuple[EvidencePart, ...]
+    skipped: tuple[SkippedPart, ...]
+    noise_floor: NoiseFloor
+    guardrails: GuardrailPart
+    calibration: CalibrationPart
+    hypotheses: Hypotheses
+    limits: tuple[str, ...]
+    prior: FiniteFloat | None = None
+    posterior: FiniteFloat | None = None
+
+
+class Run(_Part):
+    """How it was found: the part that differs between two runs."""
+
+    tool_version: str
+    started: str
+    seconds: FiniteFloat
+    settings: dict[str, str | int | float | bool | None]
+
+
+class Report(_Part):
+    schema_version: Literal["1.0"] = "1.0"
+    result: Result
+    run: Run
+
+
+def to_json(report: Report, *, indent: int | None = 2) -> str:
+    """The report as JSON text: finite numbers only, in the order of the schema."""
+    value = report.model_dump(mode="json")
+    dumps(value)  # refuses what is not finite
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(text: str, origin: str = "the report") -> Report:
+    """Read a report.
+
+    Raises:
+        UsageError: it is not a report of a version that this program reads.
+
+    """
+    try:
+        return Report.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"]) or "the top"
+        raise UsageError(f"{safe_text(origin)} is not a report: at {safe_text(place)}, {safe_text(fault['msg'])}.") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a report."""
+    return Report.model_json_schema()
+
+
+def checked_in_schema() -> Path:
+    """Where the published copy of the schema lies."""
+    return Path(__file__).with_name("report.schema.json")

@@ -1,0 +1,1 @@
+"""Statistics: arrays in, results out. Nothing here knows what a model is."""
