@@ -2,11 +2,61 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from fingerprint.cli import common
+
 app = typer.Typer(help="Measurements; every number of the README comes from one of these.", no_args_is_help=True)
+ZooArgument = Annotated[Path, typer.Argument(help="Folder of recordings (NAME.jsonl.zst) with cards (NAME.card.json).")]
 
 
-@app.command("null")
-def null() -> None:
-    """x"""
+@app.command("zoo")
+def zoo(
+    folder: ZooArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Also fit a calibration on the whole zoo and write it here.")
+    ] = None,
+    date: Annotated[str, typer.Option("--date", help="Date to put into the calibration.")] = "",
+) -> None:
+    """Error rates on a zoo, whole pedigrees left out; and the calibration that its pairs support."""
+    from fingerprint.bench import zoo as bench
+
+    found = bench.read_zoo(folder)
+    scored = bench.score_pairs(found, common.say)
+    table = {"models": len(found.cards), "lineages": len(bench.lineages(found.cards)), **bench.error_rates(scored)}
+    text = json.dumps(table, indent=2, sort_keys=True) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    if calibration is not None:
+        fitted = bench.calibrate(found, scored, name=f"zoo-{date or 'undated'}", date=date)
+        common.write_text(fitted.model_dump_json(indent=2) + "\n", calibration)
+    sys.stdout.write(text)
+
+
+@app.command("recorded")
+def recorded(
+    folder: Annotated[Path, typer.Argument(help="Folder with assistants.jsonl.zst and lineage.csv.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Put the fitted panel tier into this calibration file.")
+    ] = None,
+) -> None:
+    """Text only, recorded real assistants: documented relations against all other pairs."""
+    from fingerprint.bench import recorded as bench
+    from fingerprint.calibration.model import Calibration
+
+    table, tier = bench.run(folder)
+    text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    if calibration is not None:
+        known = Calibration.model_validate_json(calibration.read_text("utf-8"))
+        fitted = known.model_copy(update={"tiers": {**known.tiers, "panel": tier}})
+        common.write_text(fitted.model_dump_json(indent=2) + "\n", calibration)
+    sys.stdout.write(text)

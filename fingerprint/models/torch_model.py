@@ -24,6 +24,8 @@ from fingerprint.recording import END, Distribution, ModelInfo, Prompt, Sample, 
 
 _LOGIT_BUDGET = 1 << 26  # float32 numbers in one batch of logits: 256 MB
 _MAX_BATCH = 32
+#: What architectures and versions of transformers call the state between steps, newest name first.
+_CACHE_NAMES = ("cache", "cache_params", "past_key_values")
 
 
 class TorchModel:
@@ -40,6 +42,7 @@ class TorchModel:
         accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted
         self._takes_selection = "logits_to_keep" in accepted
+        self._cache_name = next((name for name in _CACHE_NAMES if name in accepted), _CACHE_NAMES[-1])
         self._lengths: dict[tuple[str, str, str], int] = {}
 
     @property
@@ -200,7 +203,7 @@ class TorchModel:
         """Ancestral sampling by inverse transform, one uniform number per request and step."""
         prompts = [self._encode(request.prompt) for request in batch]
         steps = max(request.max_tokens for request in batch)
-        uniforms = np.stack([_uniforms(request, steps) for request in batch])
+        uniforms = np.stack([_uniforms(self.info.digest, request, steps) for request in batch])
         width = max(len(ids) for ids in prompts)
         ids = torch.full((len(batch), width), self._pad, dtype=torch.long)
         mask = torch.zeros((len(batch), width), dtype=torch.long)
@@ -238,11 +241,12 @@ class TorchModel:
             extra["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         if self._takes_selection:
             extra["logits_to_keep"] = 1
-        name = "cache_params" if "cache_params" in inspect.signature(self._model.forward).parameters else "past_key_values"
-        output = self._model(input_ids=ids, attention_mask=mask, use_cache=True, **{name: cache}, **extra)
+        if cache is not None:
+            extra[self._cache_name] = cache
+        output = self._model(input_ids=ids, attention_mask=mask, use_cache=True, **extra)
         logits = output.logits[:, -1].float()
         self._check(logits)
-        return logits, getattr(output, name)
+        return logits, next(found for name in _CACHE_NAMES if (found := getattr(output, name, None)) is not None)
 
     def _text(self, tokens: list[int]) -> str:
         raw = "".join(self._strings[token] for token in tokens)
@@ -262,8 +266,10 @@ def _top(logits: torch.Tensor, topk: int) -> tuple[list[list[float]], list[list[
     return values.tolist(), indices.tolist(), tails.tolist()
 
 
-def _uniforms(request: SampleRequest, steps: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    words = digest([request.seed, request.draw, request.prompt.system, request.prompt.text])[7:39]
+def _uniforms(identity: str, request: SampleRequest, steps: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    # With the model in the seed no two models share random numbers, as none would behind two servers: shared ones
+    # make models with similar distributions write the same text, and a calibration would learn that.
+    words = digest([identity, request.seed, request.draw, request.prompt.system, request.prompt.text])[7:39]
     seeds = [int(words[start : start + 8], 16) for start in range(0, 32, 8)]
     return np.random.default_rng(seeds).random(steps)
 

@@ -1,0 +1,1 @@
+"""Benchmarks: what the program is worth, measured on models of known lineage."""

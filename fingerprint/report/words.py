@@ -1,0 +1,207 @@
+"""Numbers and words that every rendering of a report shares, so that no two of them say different things."""
+
+from __future__ import annotations
+
+from fingerprint.report.schema import Access, EvidencePart, GuardrailRate, Kind, NoiseFloor, Report, Result
+from fingerprint.text import safe_text
+
+#: Prose may be longer than a name, but nothing foreign is shown without end.
+PROSE = 900
+#: Effects that shrink as two models come closer; on all others larger means more alike.
+LOWER_IS_CLOSER = frozenset({"divergence"})
+
+HEADLINES: dict[Kind, str] = {
+    "same": "Same weights",
+    "derived": "Derived",
+    "distilled": "Distilled",
+    "related": "Related",
+    "unrelated": "Unrelated",
+    "inconclusive": "Inconclusive",
+}
+
+ACCESS: dict[Access, str] = {
+    "text": "text",
+    "topk": "top-k",
+    "logits": "logits",
+    "weights": "weights",
+}
+
+DIRECTIONS = {
+    "suspect_from_reference": "the suspect comes from the reference",
+    "reference_from_suspect": "the reference comes from the suspect",
+    "undetermined": "not determined",
+}
+_ARROWS = {"suspect_from_reference": "←", "reference_from_suspect": "→", "undetermined": "↔"}
+
+GLOSSARY: tuple[tuple[str, str], ...] = (
+    (
+        "LR, likelihood ratio",
+        "How many times more probable the evidence is if the first hypothesis holds than if the second does. "
+        "It is not the probability of either.",
+    ),
+    ("log10 LR", "Its decimal logarithm: 0 is neutral, +1 is ten times, +2 a hundred times, −1 a tenth."),
+    (
+        "Caps",
+        "The smallest and largest ratio that the calibration can support. Few known lineages support only "
+        "modest claims, however striking a case looks.",
+    ),
+    (
+        "Cllr",
+        "The cost of the calibrated ratios on pairs of known lineage, in bits: 0 is perfect, 1 is as good as saying nothing.",
+    ),
+    ("Control", "A model named for comparison: as like the suspect as possible, and certainly not its origin."),
+    ("Panel", "The population of other models that shows what is common to all of them."),
+    ("Noise floor", "The reference compared with itself: the difference that means nothing."),
+)
+
+
+def name(value: str, limit: int = 60) -> str:
+    """A model's or method's name on one harmless line of bounded length."""
+    return safe_text(value, limit=limit)
+
+
+def prose(value: str) -> str:
+    """A foreign sentence on one harmless line."""
+    return safe_text(value, limit=PROSE)
+
+
+def headline(result: Result) -> str:
+    """The verdict in one or two words."""
+    return HEADLINES[result.verdict.kind]
+
+
+def arrow(result: Result) -> str:
+    """The sign between suspect and reference; two-headed where the direction is not determined."""
+    return _ARROWS[result.verdict.direction]
+
+
+def number(value: float) -> str:
+    """Three significant digits with a true minus sign; powers of ten where plain digits would mislead."""
+    if value and not 1e-3 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa.removesuffix('.0')}e{int(exponent)}".replace("-", "−")
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace("-", "−")
+    digits = 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign always shown; astronomic values in powers of ten."""
+    shown = f"{value:+.{digits}f}" if abs(value) < 1e4 else f"{value:+.1e}"
+    if float(shown) == 0:
+        shown = shown[1:]
+    return shown.replace("-", "−")
+
+
+def between(ends: tuple[float, float] | None, digits: int | None = None) -> str:
+    """An interval in brackets, or a dash where there is none."""
+    if ends is None:
+        return "–"
+    low, high = (number(end) if digits is None else signed(end, digits) for end in ends)
+    return f"[{low}, {high}]"
+
+
+def pvalue(value: float | None) -> str:
+    """A p-value as people print it, or a dash."""
+    if value is None:
+        return "–"
+    return "0" if value == 0 else number(value)
+
+
+def percent(value: float | None) -> str:
+    """A share in per cent, or a dash."""
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def factor(log10: float) -> str:
+    """How many times, from a decimal logarithm: two digits, thousands, or a power of ten."""
+    size = abs(log10)
+    if size >= 6:
+        return f"10^{size:.0f}"
+    value = 10**size
+    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
+
+
+def ratio_sentence(result: Result) -> str:
+    """What the likelihood ratio says, and nothing beyond it."""
+    if abs(result.log10_lr) < 0.005:
+        return "The evidence is as probable under the one hypothesis as under the other."
+    first, second = ("H1", "H2") if result.log10_lr > 0 else ("H2", "H1")
+    return f"The evidence is {factor(result.log10_lr)} times more probable if {first} than if {second}."
+
+
+def posterior_sentence(result: Result) -> str:
+    """What follows from the prior that the user stated; empty where none was."""
+    if result.prior is None or result.posterior is None:
+        return ""
+    return (
+        f"With the stated prior probability of {number(result.prior)} for H1, "
+        f"the posterior is {number(result.posterior)}. The prior is yours, not a finding."
+    )
+
+
+def ranked_controls(part: EvidencePart) -> list[tuple[str, float]]:
+    """The controls of a method, the closest to the suspect first; ties by name."""
+    sign = 1 if part.method in LOWER_IS_CLOSER else -1
+    return sorted(part.controls.items(), key=lambda item: (sign * item[1], item[0]))
+
+
+def best_control(part: EvidencePart) -> tuple[str, float] | None:
+    """The control that comes closest, which the reference has to beat."""
+    ranked = ranked_controls(part)
+    return ranked[0] if ranked else None
+
+
+def floor_sentence(floor: NoiseFloor) -> str:
+    """The noise floor in words."""
+    parts = []
+    if floor.divergence_bits is not None:
+        parts.append(f"divergence {number(floor.divergence_bits)} bits over {floor.repeated} repeated contexts")
+    if floor.text_match is not None:
+        parts.append(f"two draws agree on {percent(floor.text_match)} of the prompts")
+    if not parts:
+        return "Not measured: the reference was asked nothing twice."
+    return "The reference against itself: " + "; ".join(parts) + "."
+
+
+def rate(value: GuardrailRate | None) -> str:
+    """Refusals as count, share and interval."""
+    if value is None or value.rate is None:
+        return "–"
+    shown = f"{value.refused} of {value.answered}, {percent(value.rate)}"
+    if value.interval is None:
+        return shown
+    return f"{shown} [{100 * value.interval[0]:.0f}, {100 * value.interval[1]:.0f}]"
+
+
+def guardrail_rows(result: Result) -> list[tuple[str, str, str]]:
+    """Kind of request, refusals of the suspect, refusals of the reference."""
+    rails = result.guardrails
+    return [
+        ("Harmful requests", rate(rails.suspect_harmful), rate(rails.reference_harmful)),
+        ("Harmless twins", rate(rails.suspect_harmless), rate(rails.reference_harmless)),
+    ]
+
+
+def calibration_sentence(result: Result) -> str:
+    """What stands behind the likelihood ratio."""
+    used = result.calibration
+    cllr = "not measured" if used.cllr is None else number(used.cllr)
+    return (
+        f"Tier {name(used.tier)}: {used.related_pairs} related and {used.unrelated_pairs} unrelated pairs "
+        f"from {used.families} independent lineages; Cllr {cllr}."
+    )
+
+
+def verdict_line(report: Report) -> str:
+    """The whole finding on one line of at most 100 characters; long names are cut, numbers never."""
+    result = report.result
+    tail = (
+        f": {result.verdict.kind.upper()}, log10 LR {signed(result.log10_lr, 1)} "
+        f"{between(result.log10_lr_interval, 1)} "
+        f"(bounds {' … '.join(signed(end, 1) for end in result.log10_lr_bounds)})"
+    )
+    room = max(4, (100 - len(tail) - 5) // 2)
+    sides = [name(model.name, room) for model in (result.suspect, result.reference)]
+    return f"{sides[0]} {arrow(result)} {sides[1]}{tail}"
