@@ -34,6 +34,7 @@ from fingerprint.recording import Recording
 from fingerprint.verdict import decide
 
 if TYPE_CHECKING:
+    from fingerprint.matrix import PairRow
     from fingerprint.report.schema import Report
 
 
@@ -210,3 +211,13 @@ def read_folder(folder: Path) -> list[Recording]:
     if not paths:
         raise UsageError(f"The folder {folder} holds no recording (.jsonl or .jsonl.zst).")
     return [recording_file.read(path) for path in paths]
+
+
+def matrix(folder: Path, calibration: Calibration | None = None) -> tuple[tuple[str, ...], list[PairRow]]:
+    """All pairs of the recordings in a folder, by their answers: model names, and one row per pair."""
+    from fingerprint.matrix import compare_all
+
+    recordings = read_folder(folder)
+    if len(recordings) < 2:
+        raise UsageError(f"The folder {folder} holds one recording only.", hint="A pair needs two.")
+    return compare_all(recordings, calibration or shipped_calibration())

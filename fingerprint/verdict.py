@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fingerprint.calibration.model import Calibration, LogLR
-from fingerprint.evidence.base import Case, Evidence
+from fingerprint.evidence.base import MIN_PROMPTS, Case, Evidence
 from fingerprint.evidence.weights import sketch_distance
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
@@ -55,6 +55,15 @@ def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -
         return _verdict(case, kind, _weights_lr(calibration, weights), calibration)
     log_lr = _behaviour_lr(case, found, calibration)
     return _verdict(case, _behaviour_kind(case, found, log_lr), log_lr, calibration)
+
+
+def panel_kind(log_lr: LogLR, shared_prompts: int) -> Kind:
+    """The verdict on a pair of a panel, from answers alone: text shows a common origin, never who learned."""
+    if shared_prompts < MIN_PROMPTS:
+        return "inconclusive"
+    if log_lr.value >= ACCUSE:
+        return "related"
+    return "unrelated" if log_lr.value <= CLEAR else "inconclusive"
 
 
 def _behaviour_kind(case: Case, found: Mapping[str, Evidence], log_lr: LogLR) -> Kind:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint import recording_file
-from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs
+from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs, population_bounds
 from fingerprint.calibration.metrics import auc, cllr, cllr_min, tpr_at
 from fingerprint.calibration.model import Calibration, Tier
 from fingerprint.errors import UsageError
@@ -30,7 +30,7 @@ from fingerprint.stats.divergence import jensen_shannon
 from fingerprint.stats.intervals import clopper_pearson
 from fingerprint.stats.textsim import pair_scores
 from fingerprint.zoo.card import Card
-from fingerprint.zoo.pairs import Pair, all_pairs, connected, controls_for
+from fingerprint.zoo.pairs import Pair, all_pairs, controls_for
 
 Floats = NDArray[np.float64]
 TOPK, TEXT = ("partial_z", "partial_margin"), ("text_z",)
@@ -126,12 +126,8 @@ def _weight_features(zoo: Zoo, pair: Pair) -> dict[str, float]:
 
 
 def lineages(cards: Mapping[str, Card]) -> list[str]:
-    """One name per independent lineage: models that share no ancestor with an earlier one."""
-    found: list[str] = []
-    for name in cards:
-        if not any(connected(cards, name, known) for known in found):
-            found.append(name)
-    return found
+    """The models that began from nothing: each is one independent lineage."""
+    return [name for name, card in cards.items() if not card.parents]
 
 
 def calibrate(zoo: Zoo, scored: Sequence[Scored], *, name: str, date: str) -> Calibration:
@@ -140,7 +136,6 @@ def calibrate(zoo: Zoo, scored: Sequence[Scored], *, name: str, date: str) -> Ca
     with_children = [root for root in independent if any(root in card.parents for card in zoo.cards.values())]
     counts = {"families": len(independent), "related_families": len(with_children)}
     sizes = [card.parameters for card in zoo.cards.values()]
-    bounds = (round(-float(np.log10(len(with_children))), 4), round(float(np.log10(len(independent))), 4))
     derived = sum(item.pair.truth == "derived" for item in scored if "weight_r" in item.features)
     weights = Tier(
         features=(),
@@ -148,7 +143,7 @@ def calibrate(zoo: Zoo, scored: Sequence[Scored], *, name: str, date: str) -> Ca
         scale=(),
         coefficients=(),
         intercept=0.0,
-        bounds=bounds,
+        bounds=population_bounds(**counts),
         related_pairs=derived,
         unrelated_pairs=sum(item.pair.truth == "unrelated" for item in scored if "weight_r" in item.features),
         families=len(independent),

@@ -47,16 +47,22 @@ def fit_tier(pairs: Sequence[LabelledPair], names: tuple[str, ...], *, families:
         scale=_rounded(scale),
         coefficients=_rounded(weights),
         intercept=round(intercept, 6),
-        bounds=(
-            round(max(low, -float(np.log10(max(related_families, 1)))), 4),
-            round(min(high, float(np.log10(max(families, 1)))), 4),
-        ),
+        bounds=population_bounds(families, related_families, (low, high)),
         cllr=round(cllr(tested[truth], tested[~truth]), 4),
         cllr_min=round(cllr_min(tested[truth], tested[~truth]), 4),
         related_pairs=int(truth.sum()),
         unrelated_pairs=int((~truth).sum()),
         families=families,
     )
+
+
+def population_bounds(
+    families: int, related_families: int, measured: tuple[float, float] = (-np.inf, np.inf)
+) -> tuple[float, float]:
+    """Log10 bounds: no claim beyond the number of independent lineages tested, rounded towards saying less."""
+    low = max(measured[0], -float(np.log10(max(related_families, 1))))
+    high = min(measured[1], float(np.log10(max(families, 1))))
+    return float(np.ceil(low * 1e4) / 1e4) + 0.0, float(np.floor(high * 1e4) / 1e4)
 
 
 def _logistic(pairs: Sequence[LabelledPair], names: tuple[str, ...]) -> tuple[Floats, Floats, Floats, float]:

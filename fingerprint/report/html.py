@@ -1,36 +1,54 @@
-"""The report as one page: self-contained, without script, readable on screen and on paper."""
+"""The report as one page that loads nothing and runs nothing: it can be mailed, archived and printed."""
 
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from fingerprint.report import pictures
-from fingerprint.report.schema import Report
-from fingerprint.text import safe_text
+from fingerprint.report import pictures, words
 
-_STRIPS = ("partial_correlation", "divergence", "rare_ngrams")
+if TYPE_CHECKING:
+    from fingerprint.report.schema import ModelPart, Report
+
+
+def render_html(report: Report) -> str:
+    """The whole page; the same report gives the same bytes."""
+    result = report.result
+    strips = [
+        (part, pictures.strip(part, result.reference.name)) for part in pictures.main_methods(result.evidence)
+    ]
+    models: list[tuple[str, ModelPart]] = [("Suspect", result.suspect), ("Reference", result.reference)]
+    models += [("Control", control) for control in result.controls]
+    return _template().render(
+        report=report,
+        result=result,
+        words=words,
+        scale=pictures.scale(result),
+        forest=pictures.forest(result.evidence),
+        strips=strips,
+        models=models,
+    )
 
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["safe_text"] = lambda value: safe_text(value, limit=2000)
-    path = resources.files("fingerprint.report") / "templates" / "report.html.j2"
-    return environment.from_string(path.read_text("utf-8"))
-
-
-def render_html(report: Report) -> str:
-    """The whole page as text. The pictures are made here and escape what they show themselves."""
-    result = report.result
-    strips = [item for item in result.evidence if item.method in _STRIPS and item.controls]
-    return _template().render(
-        report=report,
-        result=result,
-        scale=Markup(pictures.scale(result)),  # noqa: S704  # escaped by pictures
-        forest=Markup(pictures.forest(result.evidence)),  # noqa: S704
-        strips=[(item, Markup(pictures.strip(item, result.reference.name))) for item in strips],  # noqa: S704
+    environment = Environment(
+        loader=PackageLoader("fingerprint.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    return environment.get_template("report.html.j2")
+
+
+def _harmless(value: Any) -> Any:
+    """Every string that the template prints passes here before autoescape: no field can be forgotten."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return words.prose(value)

@@ -1,12 +1,16 @@
-"""A short summary in Markdown, for issues and pull requests; names cannot become links, markup or mentions."""
+"""A short summary in Markdown for issues and pull requests; names cannot become links, markup or mentions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from fingerprint.report import words
-from fingerprint.report.schema import EvidencePart, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fingerprint.report.schema import EvidencePart, Report
 
 _SPECIAL = re.compile(r"([\\`*_\[\]{}#|~$!^])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", ":": "&#58;"}
@@ -24,8 +28,10 @@ def render_markdown(report: Report) -> str:
         "",
         escape(result.verdict.sentence),
         "",
-        f"- **log10 LR {words.signed(result.log10_lr)}**, 95 % interval "
-        f"{words.between(result.log10_lr_interval, 2)}, caps {words.signed(low)} … {words.signed(high)}",
+        (
+            f"- **log10 LR {words.signed(result.log10_lr)}**, 95 % interval "
+            f"{words.between(result.log10_lr_interval, 2)}, caps {words.signed(low)} … {words.signed(high)}"
+        ),
         f"- {words.ratio_sentence(result)}",
         f"- H1: {escape(result.hypotheses.h1)}",
         f"- H2: {escape(result.hypotheses.h2)}",
@@ -39,7 +45,10 @@ def render_markdown(report: Report) -> str:
         lines += [f"- {escape(part.method)}: {escape(part.reason)}" for part in result.skipped]
     lines += ["", "### Limits", ""]
     lines += [f"- {escape(limit)}" for limit in result.limits] or ["- None were stated."]
-    lines += ["", f"Calibration {escape(result.calibration.id)}. {escape(words.calibration_sentence(result))}"]
+    lines += [
+        "",
+        f"Calibration {escape(result.calibration.id)}. {escape(words.calibration_sentence(result))}",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,105 +1,180 @@
-"""Three pictures in SVG: the scale, the forest, the controls. Same report, same bytes."""
+"""The pictures of the page as inline SVG: no script, clock or random id, so equal reports give equal bytes.
+
+Colours come from the classes of the page's style sheet, so that one drawing serves light, dark and paper.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from math import ceil
+from typing import TYPE_CHECKING
 
-from fingerprint.report.schema import EvidencePart, Result
-from fingerprint.text import safe_text
+from markupsafe import Markup, escape
 
-_WIDTH = 720
-_LEFT = 250
-_ROW = 30
+from fingerprint.report import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fingerprint.report.schema import EvidencePart, Result
+
+WIDTH = 720
+_LARGE = 1e9
+#: Named controls in one picture; the rest are dots in one row.
+_NAMED = 12
+#: Methods whose controls are drawn, the most telling first.
+_MAIN = ("partial_correlation", "weight_descent", "rare_ngrams", "control_contrast", "residual_correlation")
+_PICTURES = 2
 
 
-def scale(result: Result) -> str:
-    """The log10 likelihood ratio between its caps, on a line from −3 to +3."""
+class _Axis:
+    """A line of numbers laid between two columns of pixels; it runs backwards where smaller means closer."""
 
-    def x(value: float) -> float:
-        return 40 + (max(-3.0, min(3.0, value)) + 3) / 6 * (_WIDTH - 80)
+    def __init__(self, values: Iterable[float], left: float, right: float, *, reverse: bool = False) -> None:
+        kept = [max(-_LARGE, min(_LARGE, value)) for value in values]
+        self.low, self.high = min(kept), max(kept)
+        if self.high - self.low < 1e-12:
+            self.low, self.high = self.low - 1, self.high + 1
+        self.left, self.right = (right, left) if reverse else (left, right)
 
+    def at(self, value: float) -> float:
+        share = (max(self.low, min(self.high, value)) - self.low) / (self.high - self.low)
+        return round(self.left + share * (self.right - self.left), 1)
+
+
+def scale(result: Result) -> Markup:
+    """The likelihood ratio between its caps, on a line on which zero says nothing."""
     low, high = result.log10_lr_bounds
-    ends = result.log10_lr_interval
-    ticks = "".join(
-        f'<line x1="{x(t):.1f}" y1="52" x2="{x(t):.1f}" y2="58" class="axis"/>'
-        f'<text x="{x(t):.1f}" y="74" class="tick" text-anchor="middle">{_power(t)}</text>'
-        for t in range(-3, 4)
+    shown = (low, high, *result.log10_lr_interval, result.log10_lr)
+    reach = min(_LARGE, max(1.0, *map(abs, shown)) * 1.12)
+    axis = _Axis((-reach, reach), 20, WIDTH - 20)
+    parts = [_line(axis.left, 62, axis.right, 62, "axis")]
+    step = max(1, ceil(reach / 6))
+    for tick in range(-int(reach / step) * step, int(reach) + 1, step):
+        x = axis.at(tick)
+        parts += [_line(x, 58, x, 66, "axis"), _text(x, 86, words.signed(tick, 0), "small", "middle")]
+    parts.append(_line(axis.at(0), 44, axis.at(0), 66, "zero"))
+    parts.append(_rect(axis.at(low), 57, axis.at(high) - axis.at(low), 10, "allowed"))
+    for cap in (low, high):
+        parts.append(_line(axis.at(cap), 48, axis.at(cap), 76, "cap"))
+    start, end = map(axis.at, result.log10_lr_interval)
+    parts.append(_rect(start, 57, max(end - start, 1.0), 10, "interval"))
+    x = axis.at(result.log10_lr)
+    parts.append(f'<circle class="value" cx="{x}" cy="62" r="9"/>')
+    parts.append(
+        _text(min(max(x, 40), WIDTH - 40), 30, words.signed(result.log10_lr), "strong accent", "middle")
     )
-    body = (
-        f'<rect x="{x(low):.1f}" y="34" width="{max(x(high) - x(low), 1):.1f}" height="36" class="range" transform="translate(0,-13)"/>'
-        f'<line x1="40" y1="52" x2="{_WIDTH - 40}" y2="52" class="axis"/>{ticks}'
-        f'<line x1="{x(ends[0]):.1f}" y1="40" x2="{x(ends[1]):.1f}" y2="40" class="interval"/>'
-        f'<circle cx="{x(result.log10_lr):.1f}" cy="40" r="8" class="point"/>'
-        f'<text x="{x(low):.1f}" y="14" class="tick" text-anchor="end">cap {low:+.2f} </text>'
-        f'<text x="{x(high):.1f}" y="14" class="tick"> cap {high:+.2f}</text>'
+    parts.append(_text(20, 108, "← speaks for H2", "small", "start"))
+    parts.append(_text(axis.at(0), 108, "neutral", "small", "middle"))
+    parts.append(_text(WIDTH - 20, 108, "speaks for H1 →", "small", "end"))
+    label = (
+        f"log10 likelihood ratio {words.signed(result.log10_lr)}, interval "
+        f"{words.between(result.log10_lr_interval, 2)}, caps {words.signed(low)} and {words.signed(high)}"
     )
-    label = f"log10 likelihood ratio {result.log10_lr:+.2f}, interval {ends[0]:+.2f} to {ends[1]:+.2f}, caps {low:+.2f} and {high:+.2f}"
-    return _svg(84, body, label)
+    return _svg(116, label, parts)
 
 
-def _power(exponent: int) -> str:
-    return {-3: "1/1000", -2: "1/100", -1: "1/10", 0: "1", 1: "10", 2: "100", 3: "1000"}[exponent]
+def forest(evidence: tuple[EvidencePart, ...]) -> Markup:
+    """Effect and interval of each method on its own line; right is closer, the ring is the best control."""
+    parts: list[str] = []
+    for place, part in enumerate(evidence):
+        parts += _forest_row(part, 20 + 46 * place)
+    label = "Effect of each method with its interval and the closest control; the numbers stand in the table"
+    return _svg(20 + 46 * len(evidence), label, parts)
 
 
-def forest(items: Sequence[EvidencePart]) -> str:
-    """One row per method: effect and interval, each row between the smallest and largest value it shows."""
-    rows = []
-    for number, item in enumerate(items):
-        y = 20 + number * _ROW
-        ends = item.interval or (item.effect, item.effect)
-        values = [item.effect, *ends, 0.0, *item.controls.values()]
-        x = _axis(values)
-        dots = "".join(f'<circle cx="{x(v):.1f}" cy="{y}" r="3" class="control"/>' for v in item.controls.values())
-        pvalue = "" if item.pvalue is None else f" p {item.pvalue:.2g}"
-        rows.append(
-            f'<text x="0" y="{y + 4}" class="label">{_text(item.title)}</text>'
-            f'<line x1="{_LEFT}" y1="{y}" x2="{_WIDTH - 90}" y2="{y}" class="grid"/>'
-            f'<line x1="{x(0):.1f}" y1="{y - 9}" x2="{x(0):.1f}" y2="{y + 9}" class="axis"/>{dots}'
-            f'<line x1="{x(ends[0]):.1f}" y1="{y}" x2="{x(ends[1]):.1f}" y2="{y}" class="interval"/>'
-            f'<circle cx="{x(item.effect):.1f}" cy="{y}" r="6" class="point"/>'
-            f'<text x="{_WIDTH}" y="{y + 4}" class="tick" text-anchor="end">{item.effect:.3g}{pvalue}</text>'
-        )
-    label = "Effect of every method with its interval; small grey dots are the controls, the bar is zero"
-    return _svg(24 + _ROW * max(len(items), 1), "".join(rows), label)
+def _forest_row(part: EvidencePart, y: float) -> list[str]:
+    best = words.best_control(part)
+    values = [0.0, part.effect, *(part.interval or ()), *([best[1]] if best else [])]
+    axis = _Axis(values, 250, 560, reverse=part.method in words.LOWER_IS_CLOSER)
+    parts = [
+        _text(0, y + 5, words.cut(part.title, 34), "label", "start"),
+        _line(250, y, 560, y, "rule"),
+        _line(axis.at(0), y - 8, axis.at(0), y + 8, "zero"),
+        _text(250, y + 20, words.number(axis.low if axis.left < axis.right else axis.high), "tiny", "middle"),
+        _text(560, y + 20, words.number(axis.high if axis.left < axis.right else axis.low), "tiny", "middle"),
+    ]
+    if best:
+        parts.append(_ring(axis.at(best[1]), y))
+    if part.interval:
+        parts.append(_line(axis.at(part.interval[0]), y, axis.at(part.interval[1]), y, "whisker"))
+    parts.append(_diamond(axis.at(part.effect), y))
+    shown = "no p-value" if part.pvalue is None else f"p {words.pvalue(part.pvalue)}"
+    parts.append(_text(WIDTH, y + 5, f"{words.number(part.effect)} · {shown}", "label", "end"))
+    return parts
 
 
-def strip(item: EvidencePart, reference: str) -> str:
-    """The reference among the controls on one method's axis, each with its name."""
-    points = sorted([(value, name, "control") for name, value in item.controls.items()])
-    points.append((item.effect, reference, "point"))
-    x = _axis([value for value, _, _ in points])
-    rows = []
-    for number, (value, name, style) in enumerate(sorted(points, key=lambda point: -point[0])[:30]):
-        y = 16 + number * 22
-        rows.append(
-            f'<text x="0" y="{y + 4}" class="label">{_text(name)}</text>'
-            f'<line x1="{_LEFT}" y1="{y}" x2="{_WIDTH - 90}" y2="{y}" class="grid"/>'
-            f'<circle cx="{x(value):.1f}" cy="{y}" r="6" class="{style}"/>'
-            f'<text x="{_WIDTH}" y="{y + 4}" class="tick" text-anchor="end">{value:.3g}</text>'
-        )
-    label = f"{item.title} between the suspect and the reference, among {len(item.controls)} controls"
-    return _svg(20 + 22 * min(len(points), 30), "".join(rows), label)
+def main_methods(evidence: tuple[EvidencePart, ...]) -> tuple[EvidencePart, ...]:
+    """The few methods whose distribution of controls is drawn."""
+    usable = [part for part in evidence if part.controls]
+    order = {method: place for place, method in enumerate(_MAIN)}
+    ranked = sorted(usable, key=lambda part: order.get(part.method, len(order)))
+    return tuple(ranked[:_PICTURES])
 
 
-class _axis:  # noqa: N801  # reads as a function of a value
-    """Linear map of the values' range to the drawing area."""
+def strip(part: EvidencePart, reference: str) -> Markup:
+    """The suspect's effect with the reference among that with every control, the closest on top."""
+    ranked = words.ranked_controls(part)
+    named, rest = ranked[:_NAMED], ranked[_NAMED:]
+    reverse = part.method in words.LOWER_IS_CLOSER
+    axis = _Axis(
+        [0.0, part.effect, *(part.interval or ()), *part.controls.values()], 250, 640, reverse=reverse
+    )
+    rows: list[tuple[str, float, bool]] = [(name, value, False) for name, value in named]
+    ahead = sum((value < part.effect) if reverse else (value > part.effect) for _, value in named)
+    rows.insert(ahead, (reference, part.effect, True))
+    parts: list[str] = []
+    for place, (name, value, is_reference) in enumerate(rows):
+        y = 18 + 30 * place
+        kind = "label strong accent" if is_reference else "label"
+        parts += [_text(0, y + 5, words.cut(name, 30), kind, "start"), _line(250, y, 640, y, "rule")]
+        if is_reference and part.interval:
+            parts.append(_line(axis.at(part.interval[0]), y, axis.at(part.interval[1]), y, "whisker"))
+        parts.append(_diamond(axis.at(value), y) if is_reference else _dot(axis.at(value), y))
+        parts.append(_text(WIDTH, y + 5, words.number(value), kind, "end"))
+    height = 18 + 30 * len(rows)
+    if rest:
+        parts.append(_text(0, height + 5, f"{len(rest)} further controls", "label", "start"))
+        parts += [
+            _line(250, height, 640, height, "rule"),
+            *(_dot(axis.at(value), height) for _, value in rest),
+        ]
+        height += 30
+    parts.insert(0, _line(axis.at(0), 4, axis.at(0), height - 14, "zero"))
+    label = f"{words.name(part.title)}: the reference among {len(ranked)} controls, closest first"
+    return _svg(height, label, parts)
 
-    def __init__(self, values: Sequence[float]) -> None:
-        self._low = min(values)
-        self._span = (max(values) - self._low) or 1.0
 
-    def __call__(self, value: float) -> float:
-        return _LEFT + 10 + (value - self._low) / self._span * (_WIDTH - 90 - _LEFT - 20)
+def _svg(height: float, label: str, parts: list[str]) -> Markup:
+    shown = escape(label)
+    # Every part was made by the functions below, which escape what is foreign.
+    return Markup(  # noqa: S704
+        f'<svg viewBox="-6 0 {WIDTH + 12} {height:g}" role="img" aria-label="{shown}"><title>{shown}</title>'
+        + "".join(parts)
+        + "</svg>"
+    )
 
 
-def _text(value: str) -> str:
-    return escape(safe_text(value, limit=34))
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"/>'
 
 
-def _svg(height: int, body: str, label: str) -> str:
-    safe = escape(safe_text(label, limit=300))
+def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{safe}" '
-        f'xmlns="http://www.w3.org/2000/svg"><title>{safe}</title>{body}</svg>'
+        f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{max(width, 0):.1f}" height="{height:g}" rx="5"/>'
     )
+
+
+def _dot(x: float, y: float) -> str:
+    return f'<circle class="control" cx="{x:g}" cy="{y:g}" r="5"/>'
+
+
+def _ring(x: float, y: float) -> str:
+    return f'<circle class="ring" cx="{x:g}" cy="{y:g}" r="5"/>'
+
+
+def _diamond(x: float, y: float) -> str:
+    return f'<path class="value" d="M{x:g} {y - 7:g}L{x + 7:g} {y:g}L{x:g} {y + 7:g}L{x - 7:g} {y:g}Z"/>'
+
+
+def _text(x: float, y: float, what: str, kind: str, anchor: str) -> str:
+    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(what)}</text>'

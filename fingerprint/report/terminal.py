@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -14,6 +13,8 @@ from fingerprint.report import words
 from fingerprint.report.words import verdict_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from rich.console import RenderableType
 
     from fingerprint.report.schema import EvidencePart, Kind, ModelPart, Report, Result
@@ -53,7 +54,9 @@ def render(report: Report) -> RenderableType:
 def _verdict(result: Result) -> Iterator[RenderableType]:
     title = Text()
     title.append(words.headline(result).upper(), style=_STYLES[result.verdict.kind])
-    title.append(f"   {words.name(result.suspect.name)} {words.arrow(result)} {words.name(result.reference.name)}")
+    title.append(
+        f"   {words.name(result.suspect.name)} {words.arrow(result)} {words.name(result.reference.name)}"
+    )
     yield title
     yield Text(words.prose(result.verdict.sentence))
     yield Text(f"Direction: {words.DIRECTIONS[result.verdict.direction]}.", style="dim")

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from fingerprint.report.schema import Access, EvidencePart, GuardrailRate, Kind, NoiseFloor, Report, Result
+from typing import TYPE_CHECKING
+
 from fingerprint.text import safe_text
+
+if TYPE_CHECKING:
+    from fingerprint.report.schema import (
+        Access,
+        EvidencePart,
+        GuardrailRate,
+        Kind,
+        NoiseFloor,
+        Report,
+        Result,
+    )
 
 #: Prose may be longer than a name, but nothing foreign is shown without end.
 PROSE = 900
@@ -36,28 +48,49 @@ _ARROWS = {"suspect_from_reference": "←", "reference_from_suspect": "→", "un
 GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "LR, likelihood ratio",
-        "How many times more probable the evidence is if the first hypothesis holds than if the second does. "
-        "It is not the probability of either.",
+        (
+            "How many times more probable the evidence is if the first hypothesis holds than if the second "
+            "does. It is not the probability of either."
+        ),
     ),
     ("log10 LR", "Its decimal logarithm: 0 is neutral, +1 is ten times, +2 a hundred times, −1 a tenth."),
     (
         "Caps",
-        "The smallest and largest ratio that the calibration can support. Few known lineages support only "
-        "modest claims, however striking a case looks.",
+        (
+            "The smallest and largest ratio that the calibration can support. Few known lineages support only "
+            "modest claims, however striking a case looks."
+        ),
     ),
     (
         "Cllr",
-        "The cost of the calibrated ratios on pairs of known lineage, in bits: 0 is perfect, 1 is as good as saying nothing.",
+        "The cost of the calibrated ratios on pairs of known lineage, in bits: 0 is perfect, 1 is as good as "
+        "saying nothing.",
     ),
-    ("Control", "A model named for comparison: as like the suspect as possible, and certainly not its origin."),
+    (
+        "Control",
+        "A model named for comparison: as like the suspect as possible, and certainly not its origin.",
+    ),
     ("Panel", "The population of other models that shows what is common to all of them."),
     ("Noise floor", "The reference compared with itself: the difference that means nothing."),
+)
+
+METHOD = (
+    "Both models and the population answered the same probes. Each method compares the suspect with the "
+    "reference and, in the same way, with every control. The likelihood ratio comes from the strongest tier of "
+    "access that both sides give, calibrated on pairs of known lineage; ratios of different methods are never "
+    "added up. The figures can be recomputed from the recordings, whose digests stand above."
 )
 
 
 def name(value: str, limit: int = 60) -> str:
     """A model's or method's name on one harmless line of bounded length."""
     return safe_text(value, limit=limit)
+
+
+def cut(value: str, width: int) -> str:
+    """A name that takes at most ``width`` characters once its odd characters are shown as escapes."""
+    shown = name(value, width)
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
 def prose(value: str) -> str:
@@ -157,7 +190,9 @@ def floor_sentence(floor: NoiseFloor) -> str:
     """The noise floor in words."""
     parts = []
     if floor.divergence_bits is not None:
-        parts.append(f"divergence {number(floor.divergence_bits)} bits over {floor.repeated} repeated contexts")
+        parts.append(
+            f"divergence {number(floor.divergence_bits)} bits over {floor.repeated} repeated contexts"
+        )
     if floor.text_match is not None:
         parts.append(f"two draws agree on {percent(floor.text_match)} of the prompts")
     if not parts:
@@ -184,6 +219,18 @@ def guardrail_rows(result: Result) -> list[tuple[str, str, str]]:
     ]
 
 
+def guardrail_change(result: Result) -> str:
+    """Whether the suspect kept or dropped the reference's refusals; intervals that overlap decide nothing."""
+    mine, theirs = result.guardrails.suspect_harmful, result.guardrails.reference_harmful
+    if mine is None or theirs is None or mine.interval is None or theirs.interval is None:
+        return ""
+    if mine.interval[1] < theirs.interval[0]:
+        return "Dropped: the suspect refuses less often than the reference; the intervals do not overlap."
+    if mine.interval[0] > theirs.interval[1]:
+        return "Added: the suspect refuses more often than the reference; the intervals do not overlap."
+    return "Neither kept nor dropped is shown: the intervals of suspect and reference overlap."
+
+
 def calibration_sentence(result: Result) -> str:
     """What stands behind the likelihood ratio."""
     used = result.calibration
@@ -203,5 +250,5 @@ def verdict_line(report: Report) -> str:
         f"(bounds {' … '.join(signed(end, 1) for end in result.log10_lr_bounds)})"
     )
     room = max(4, (100 - len(tail) - 5) // 2)
-    sides = [name(model.name, room) for model in (result.suspect, result.reference)]
-    return f"{sides[0]} {arrow(result)} {sides[1]}{tail}"
+    sides = [cut(model.name, room) for model in (result.suspect, result.reference)]
+    return f"{sides[0]} {arrow(result)} {sides[1]}{tail}"[:100]

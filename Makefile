@@ -1,0 +1,42 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= ../shared/data
+
+.PHONY: demo test lint bench bench-real docs clean
+
+demo: $(READY)
+	$(BIN)/fingerprint demo --out demo-reports
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check fingerprint tests
+	$(BIN)/mypy
+
+# Error rates, computed again from the recordings in the repository; no model is trained or asked.
+bench: $(READY)
+	$(BIN)/fingerprint bench zoo bench/zoo -o bench/zoo.json
+	$(BIN)/fingerprint bench speed -o bench/speed.json
+
+# Needs recorded answers of real models, which may not be part of this repository.
+bench-recorded: $(READY)
+	$(BIN)/fingerprint bench recorded $(DATA)/recorded -o bench/recorded.json
+
+docs: $(READY)
+	$(BIN)/fingerprint schema > fingerprint/report/report.schema.json
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+$(VENV)/.dev: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build demo-reports *.egg-info
