@@ -121,8 +121,8 @@ def sample(
         verdict=VerdictPart(
             kind=kind,
             direction="undetermined",
-            sentence=f"{suspect} behaves as if it had learned from {reference}, and has weights of its own: the "
-            "evidence is 20 times more probable if it did than if they were unrelated models of the same kind.",
+            sentence=f"{suspect} behaves as if it had learned from {reference}, and has weights of its own: "
+            "the evidence is 20 times more probable if it did than if they were unrelated.",
         ),
         log10_lr=1.3,
         log10_lr_interval=(0.9, 1.3),

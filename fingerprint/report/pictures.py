@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fingerprint.report.schema import EvidencePart, Result
 
 WIDTH = 720
+#: Where the axes of the two kinds of rows start and end; names stand left of them, numbers right.
+_FOREST, _STRIP = (272.0, 556.0), (250.0, 640.0)
 _LARGE = 1e9
 #: Named controls in one picture; the rest are dots in one row.
 _NAMED = 12
@@ -46,7 +48,7 @@ def scale(result: Result) -> Markup:
     low, high = result.log10_lr_bounds
     shown = (low, high, *result.log10_lr_interval, result.log10_lr)
     reach = min(_LARGE, max(1.0, *map(abs, shown)) * 1.12)
-    axis = _Axis((-reach, reach), 20, WIDTH - 20)
+    axis = _Axis((-reach, reach), 0, WIDTH)
     parts = [_line(axis.left, 62, axis.right, 62, "axis")]
     step = max(1, ceil(reach / 6))
     for tick in range(-int(reach / step) * step, int(reach) + 1, step):
@@ -63,9 +65,9 @@ def scale(result: Result) -> Markup:
     parts.append(
         _text(min(max(x, 40), WIDTH - 40), 30, words.signed(result.log10_lr), "strong accent", "middle")
     )
-    parts.append(_text(20, 108, "← speaks for H2", "small", "start"))
+    parts.append(_text(0, 108, "← speaks for H2", "small", "start"))
     parts.append(_text(axis.at(0), 108, "neutral", "small", "middle"))
-    parts.append(_text(WIDTH - 20, 108, "speaks for H1 →", "small", "end"))
+    parts.append(_text(WIDTH, 108, "speaks for H1 →", "small", "end"))
     label = (
         f"log10 likelihood ratio {words.signed(result.log10_lr)}, interval "
         f"{words.between(result.log10_lr_interval, 2)}, caps {words.signed(low)} and {words.signed(high)}"
@@ -85,13 +87,25 @@ def forest(evidence: tuple[EvidencePart, ...]) -> Markup:
 def _forest_row(part: EvidencePart, y: float) -> list[str]:
     best = words.best_control(part)
     values = [0.0, part.effect, *(part.interval or ()), *([best[1]] if best else [])]
-    axis = _Axis(values, 250, 560, reverse=part.method in words.LOWER_IS_CLOSER)
+    axis = _Axis(values, _FOREST[0], _FOREST[1], reverse=part.method in words.LOWER_IS_CLOSER)
     parts = [
         _text(0, y + 5, words.cut(part.title, 34), "label", "start"),
-        _line(250, y, 560, y, "rule"),
+        _line(_FOREST[0], y, _FOREST[1], y, "rule"),
         _line(axis.at(0), y - 8, axis.at(0), y + 8, "zero"),
-        _text(250, y + 20, words.number(axis.low if axis.left < axis.right else axis.high), "tiny", "middle"),
-        _text(560, y + 20, words.number(axis.high if axis.left < axis.right else axis.low), "tiny", "middle"),
+        _text(
+            _FOREST[0],
+            y + 20,
+            words.number(axis.low if axis.left < axis.right else axis.high),
+            "tiny",
+            "middle",
+        ),
+        _text(
+            _FOREST[1],
+            y + 20,
+            words.number(axis.high if axis.left < axis.right else axis.low),
+            "tiny",
+            "middle",
+        ),
     ]
     if best:
         parts.append(_ring(axis.at(best[1]), y))
@@ -117,7 +131,10 @@ def strip(part: EvidencePart, reference: str) -> Markup:
     named, rest = ranked[:_NAMED], ranked[_NAMED:]
     reverse = part.method in words.LOWER_IS_CLOSER
     axis = _Axis(
-        [0.0, part.effect, *(part.interval or ()), *part.controls.values()], 250, 640, reverse=reverse
+        [0.0, part.effect, *(part.interval or ()), *part.controls.values()],
+        _STRIP[0],
+        _STRIP[1],
+        reverse=reverse,
     )
     rows: list[tuple[str, float, bool]] = [(name, value, False) for name, value in named]
     ahead = sum((value < part.effect) if reverse else (value > part.effect) for _, value in named)
@@ -126,7 +143,10 @@ def strip(part: EvidencePart, reference: str) -> Markup:
     for place, (name, value, is_reference) in enumerate(rows):
         y = 18 + 30 * place
         kind = "label strong accent" if is_reference else "label"
-        parts += [_text(0, y + 5, words.cut(name, 30), kind, "start"), _line(250, y, 640, y, "rule")]
+        parts += [
+            _text(0, y + 5, words.cut(name, 30), kind, "start"),
+            _line(_STRIP[0], y, _STRIP[1], y, "rule"),
+        ]
         if is_reference and part.interval:
             parts.append(_line(axis.at(part.interval[0]), y, axis.at(part.interval[1]), y, "whisker"))
         parts.append(_diamond(axis.at(value), y) if is_reference else _dot(axis.at(value), y))
@@ -135,7 +155,7 @@ def strip(part: EvidencePart, reference: str) -> Markup:
     if rest:
         parts.append(_text(0, height + 5, f"{len(rest)} further controls", "label", "start"))
         parts += [
-            _line(250, height, 640, height, "rule"),
+            _line(_STRIP[0], height, _STRIP[1], height, "rule"),
             *(_dot(axis.at(value), height) for _, value in rest),
         ]
         height += 30
@@ -148,7 +168,7 @@ def _svg(height: float, label: str, parts: list[str]) -> Markup:
     shown = escape(label)
     # Every part was made by the functions below, which escape what is foreign.
     return Markup(  # noqa: S704
-        f'<svg viewBox="-6 0 {WIDTH + 12} {height:g}" role="img" aria-label="{shown}"><title>{shown}</title>'
+        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{shown}"><title>{shown}</title>'
         + "".join(parts)
         + "</svg>"
     )

@@ -49,7 +49,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "LR, likelihood ratio",
         (
-            "How many times more probable the evidence is if the first hypothesis holds than if the second "
+            "How many times more probable the evidence is if the first hypothesis holds than if the other "
             "does. It is not the probability of either."
         ),
     ),
@@ -57,14 +57,13 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Caps",
         (
-            "The smallest and largest ratio that the calibration can support. Few known lineages support only "
-            "modest claims, however striking a case looks."
+            "The smallest and largest ratio that the calibration can support. Few known lineages support "
+            "only modest claims, however striking a case looks."
         ),
     ),
     (
         "Cllr",
-        "The cost of the calibrated ratios on pairs of known lineage, in bits: 0 is perfect, 1 is as good as "
-        "saying nothing.",
+        "The cost of the calibrated ratios on pairs of known lineage, in bits: 0 is perfect, 1 says nothing.",
     ),
     (
         "Control",
@@ -76,9 +75,9 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
 
 METHOD = (
     "Both models and the population answered the same probes. Each method compares the suspect with the "
-    "reference and, in the same way, with every control. The likelihood ratio comes from the strongest tier of "
-    "access that both sides give, calibrated on pairs of known lineage; ratios of different methods are never "
-    "added up. The figures can be recomputed from the recordings, whose digests stand above."
+    "reference and, in the same way, with every control. The likelihood ratio comes from the strongest tier "
+    "of access that both sides give, calibrated on pairs of known lineage; ratios of different methods are "
+    "never added up. The figures can be recomputed from the recordings, whose digests stand above."
 )
 
 
