@@ -98,7 +98,7 @@ def compare(
 def make_case(recordings: Sequence[Recording], panel: Sequence[Recording], *, seed: int = 0) -> Case:
     """Suspect, reference and controls, seen against the panel members that are none of them."""
     suspect, reference, *controls = recordings
-    if not (set(p.key for p in suspect.prompts) & set(p.key for p in reference.prompts)):
+    if not ({p.key for p in suspect.prompts} & {p.key for p in reference.prompts}):
         raise RecordingError(
             f"{suspect.model.name} and {reference.model.name} have no prompt in common.",
             hint="Record both with the same probe sets.",
@@ -112,9 +112,7 @@ def make_case(recordings: Sequence[Recording], panel: Sequence[Recording], *, se
         if model.digest not in taken and model.weights not in weights and model.weights not in descendants:
             strangers.append(other)
             taken.add(model.digest)
-    return Case(
-        suspect=suspect, reference=reference, controls=tuple(controls), panel=tuple(strangers), seed=seed
-    )
+    return Case(suspect=suspect, reference=reference, controls=tuple(controls), panel=tuple(strangers), seed=seed)
 
 
 def record(specs: Sequence[str], options: Options) -> list[Recording]:

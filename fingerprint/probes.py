@@ -89,9 +89,7 @@ class Probe:
     def prompt(self) -> Prompt:
         """The probe as a recording keeps it; ``family`` is the block for clustered statistics."""
         family = "/".join((self.set, *self.tags[:1]))
-        return Prompt(
-            id=self.id, text=self.text, channel=self.channel, system=self.system, family=family, set=self.set
-        )
+        return Prompt(id=self.id, text=self.text, channel=self.channel, system=self.system, family=family, set=self.set)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +126,8 @@ def parse(text: str, origin: str) -> ProbeSet:
         if ids.count(probe.id) > 1:
             raise ProbeError(f"The probe set {origin} uses the id {probe.id} twice.")
         if probe.twin and probe.twin not in ids:
-            raise ProbeError(f"The probe {probe.id} of {origin} names the twin {safe_text(probe.twin)}, which is not there.")
+            twin = safe_text(probe.twin)
+            raise ProbeError(f"The probe {probe.id} of {origin} names the twin {twin}, which is not there.")
     content = {"defaults": file.defaults.model_dump(), "probe": [row.model_dump() for row in file.probe]}
     return ProbeSet(card=file.card, probes=probes, digest=digest(content))
 
@@ -144,8 +143,7 @@ def builtin() -> dict[str, ProbeSet]:
     folder: Traversable = resources.files("fingerprint._probes")
     files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda e: e.name)
     sets = [parse(entry.read_text("utf-8"), entry.name) for entry in files]
-    for point in metadata.entry_points(group=ENTRY_POINTS):
-        sets.append(load_path(Path(str(point.load()))))
+    sets.extend(load_path(Path(str(point.load()))) for point in metadata.entry_points(group=ENTRY_POINTS))
     return {probe_set.card.name: probe_set for probe_set in sets}
 
 

@@ -158,7 +158,7 @@ def _build(rows: Iterator[tuple[int, dict[str, Any]]], name: str, stem: str) -> 
     first = next(rows, None)
     if first is None:
         raise RecordingError(f"The recording {name} is empty.", hint="Collect it again, or name another file.")
-    number, head = first
+    _, head = first
     if head.get("row") == "header":
         return _build_own(head, rows, name)
     return _build_minimal(_chain(first, rows), name, stem)

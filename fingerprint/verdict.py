@@ -118,7 +118,7 @@ def _weights_lr(calibration: Calibration, weights: Evidence | None) -> LogLR:
 
 def _identical(case: Case) -> bool:
     first, second = case.suspect.model, case.reference.model
-    return bool(first.weights) and first.weights == second.weights or first.digest == second.digest
+    return (bool(first.weights) and first.weights == second.weights) or first.digest == second.digest
 
 
 def _is_copy(weights: Evidence) -> bool:

@@ -90,7 +90,9 @@ def test_no_prompt_in_common(program, tmp_path):
 
 
 def test_unknown_names(program):
-    fails(program("compare", "toy:parrot", "toy:parrot?seed=1", "--probes", "nonsense"), 2, "no probe set", "border-choices")
+    fails(
+        program("compare", "toy:parrot", "toy:parrot?seed=1", "--probes", "nonsense"), 2, "no probe set", "border-choices"
+    )
     fails(program("compare", "toy:nobody", "toy:parrot"), 2, "toy model")
     fails(program("compare", "what is this", "toy:parrot"), 2, "no shape")
     fails(program("compare", "toy:parrot", "toy:parrot?seed=1", "-o", "x.pdf"), 2, "ending")
@@ -118,7 +120,16 @@ def test_a_model_without_anything_to_say_is_not_accused(program, suspect):
     assert json.loads(done.stdout)["result"]["verdict"]["kind"] in {"inconclusive", "unrelated"}
 
 
-HOSTILE = ["\x1b[31mred\x1b[0m", "[bold red]x[/]", "<script>alert(1)</script>", "a\x00b", "\u202egnp.exe", "|`*_", "\ud800", "x" * 300_000]
+HOSTILE = [
+    "\x1b[31mred\x1b[0m",
+    "[bold red]x[/]",
+    "<script>alert(1)</script>",
+    "a\x00b",
+    "\u202egnp.exe",
+    "|`*_",
+    "\ud800",
+    "x" * 300_000,
+]
 
 
 def test_hostile_answers_reach_no_renderer_raw(program, tmp_path):

@@ -55,8 +55,19 @@ def test_a_torn_line_is_dropped_and_asked_again(tmp_path):
 def test_killed_in_the_middle_gives_the_same_bytes(tmp_path):
     def start(store: str, out: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "fingerprint.cli.app", "collect", "zoo:teacher", "-o", str(tmp_path / out),
-             "--probes", "border-choices,prefixes", "--store", str(tmp_path / store)],
+            [
+                sys.executable,
+                "-m",
+                "fingerprint.cli.app",
+                "collect",
+                "zoo:teacher",
+                "-o",
+                str(tmp_path / out),
+                "--probes",
+                "border-choices,prefixes",
+                "--store",
+                str(tmp_path / store),
+            ],
             stderr=subprocess.DEVNULL,
         )
 

@@ -94,8 +94,7 @@ def evidence(note: str = "", controls: dict[str, float] | None = None) -> tuple[
                 "log10_lr": None,
                 "note": "all others regressed out; p: resamples in which a control leads" + note,
                 "controls": {
-                    name: abs(value) + 0.1 if method == "divergence" else value
-                    for name, value in controls.items()
+                    name: abs(value) + 0.1 if method == "divergence" else value for name, value in controls.items()
                 },
             }
         )
@@ -129,9 +128,7 @@ def sample(
         log10_lr_bounds=(-1.2, 1.3),
         log10_lr_uncapped=2.91,
         evidence=evidence(note),
-        skipped=(
-            SkippedPart(method="rarity_match" + note, reason="needs 5 controls for frequencies" + note),
-        ),
+        skipped=(SkippedPart(method="rarity_match" + note, reason="needs 5 controls for frequencies" + note),),
         noise_floor=NoiseFloor(divergence_bits=0.00002, repeated=20, text_match=0.61),
         guardrails=GuardrailPart(
             available=True,
@@ -151,9 +148,7 @@ def sample(
             families=8,
             note="Small models of known lineage, trained by this project." + note,
         ),
-        hypotheses=Hypotheses(
-            h1=f"{suspect} derives from {reference}{note}", h2=f"{suspect} is unrelated{note}"
-        ),
+        hypotheses=Hypotheses(h1=f"{suspect} derives from {reference}{note}", h2=f"{suspect} is unrelated{note}"),
         limits=(
             "The likelihood ratio is capped, because few lineages were seen." + note,
             "No direction is shown.",
@@ -228,9 +223,7 @@ CASES = [
     sample(suspect="a" * 300, reference="ü" * 300, note=" " + "x" * 500),
     sample(suspect="模型" * 60, reference="e\u0301" * 40),
     sample(note=HOSTILE),
-    sample(
-        log10_lr=300.0, log10_lr_uncapped=1e300, log10_lr_bounds=(-1e300, 1e300), prior=0.1, posterior=0.5
-    ),
+    sample(log10_lr=300.0, log10_lr_uncapped=1e300, log10_lr_bounds=(-1e300, 1e300), prior=0.1, posterior=0.5),
     *map(sample, KINDS),
 ]
 

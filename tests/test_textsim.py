@@ -37,17 +37,11 @@ def planted(source: list[str], rate: float, fresh: list[str], rng: np.random.Gen
     return out
 
 
-texts = st.one_of(
-    st.none(), st.text(max_size=40), st.sampled_from(["", " ", "\x00", "yes", "7", "\ud800 b c d"])
-)
+texts = st.one_of(st.none(), st.text(max_size=40), st.sampled_from(["", " ", "\x00", "yes", "7", "\ud800 b c d"]))
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(1, 8).flatmap(
-        lambda p: st.lists(st.lists(texts, min_size=p, max_size=p), min_size=1, max_size=8)
-    )
-)
+@given(st.integers(1, 8).flatmap(lambda p: st.lists(st.lists(texts, min_size=p, max_size=p), min_size=1, max_size=8)))
 def test_any_strings_give_finite_symmetric_matrices(table):
     found = pair_scores(table)
     for matrix in (found.score, found.imitation, *found.components.values()):
@@ -63,9 +57,7 @@ def test_order_of_models_and_prompts_is_nothing(models, prompts):
     moved = [[table[m][p] for p in prompts] for m in models]
     for name in ("score", "imitation"):
         plain = getattr(pair_scores(table), name)
-        np.testing.assert_allclose(
-            getattr(pair_scores(moved), name), plain[np.ix_(models, models)], atol=1e-4
-        )
+        np.testing.assert_allclose(getattr(pair_scores(moved), name), plain[np.ix_(models, models)], atol=1e-4)
 
 
 def test_a_copy_scores_highest():
@@ -130,9 +122,7 @@ def test_null_is_centred_and_popular_answers_weigh_nothing():
     """Independent models: scores centre on 0, few pairs look strong, and shared stock answers add none."""
     off = np.triu_indices(14, 1)
     for popular in (0.0, 0.5):
-        scores = np.concatenate(
-            [pair_scores(invented(14, 12, seed, popular=popular)).score[off] for seed in range(20)]
-        )
+        scores = np.concatenate([pair_scores(invented(14, 12, seed, popular=popular)).score[off] for seed in range(20)])
         assert abs(np.median(scores)) < 0.2
         assert np.mean(scores > 3) <= 0.01
 
@@ -168,4 +158,4 @@ def test_normalising_takes_out_how_talkative_a_model_is():
     matrix = level[:, None] + level[None] + (noise + noise.T) / 2
     assert np.abs(panel_normalise(matrix)).max() < 4
     assert np.all(panel_normalise(np.ones((7, 7))) == 0)
-    assert fuse({name: matrix for name in LINEAGE.__slots__}, LINEAGE, per_model=True).shape == (12, 12)
+    assert fuse(dict.fromkeys(LINEAGE.__slots__, matrix), LINEAGE, per_model=True).shape == (12, 12)

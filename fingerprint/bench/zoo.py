@@ -94,9 +94,7 @@ def _chosen(cards: Mapping[str, Card]) -> list[Pair]:
     order = list(dict.fromkeys(card.pedigree for card in cards.values()))
     following = dict(zip(order, [*order[1:], order[0]], strict=True))
     return [
-        pair
-        for pair in all_pairs(cards)
-        if cards[pair.reference].pedigree in {pair.pedigree, following[pair.pedigree]}
+        pair for pair in all_pairs(cards) if cards[pair.reference].pedigree in {pair.pedigree, following[pair.pedigree]}
     ]
 
 
@@ -143,7 +141,7 @@ def calibrate(zoo: Zoo, scored: Sequence[Scored], *, name: str, date: str) -> Ca
         scale=(),
         coefficients=(),
         intercept=0.0,
-        bounds=population_bounds(**counts),
+        bounds=population_bounds(len(independent), len(with_children)),
         related_pairs=derived,
         unrelated_pairs=sum(item.pair.truth == "unrelated" for item in scored if "weight_r" in item.features),
         families=len(independent),

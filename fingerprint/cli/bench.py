@@ -60,3 +60,35 @@ def recorded(
         fitted = known.model_copy(update={"tiers": {**known.tiers, "panel": tier}})
         common.write_text(fitted.model_dump_json(indent=2) + "\n", calibration)
     sys.stdout.write(text)
+
+
+@app.command("speed")
+def speed(
+    model: Annotated[str, typer.Argument(help="The model to measure with.")] = "zoo:teacher",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the ratios as JSON.")] = None,
+) -> None:
+    """Speed of collecting, of the statistics and of --help, as ratios in one run."""
+    from fingerprint.bench import speed as bench
+
+    text = json.dumps(bench.run(model), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
+@app.command("real")
+def real(
+    model: Annotated[Path, typer.Argument(help="A GGUF file of a real model.")],
+    text: Annotated[Path, typer.Option("--text", help="Plain text for the short fine-tune.")],
+    work: Annotated[Path, typer.Option("--work", help="Folder for derivatives, answers and recordings.")],
+    other: Annotated[Path | None, typer.Option("--other", help="A GGUF file of another real model.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the rows as JSON.")] = None,
+) -> None:
+    """A real model against its re-quantised copy, a short fine-tune of it, and another model."""
+    from fingerprint.bench import real as bench
+
+    rows = bench.run(model, other, text.read_text("utf-8")[:200_000], work, common.say)
+    written = json.dumps(rows, indent=2) + "\n"
+    if output is not None:
+        common.write_text(written, output)
+    sys.stdout.write(written)

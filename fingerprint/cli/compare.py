@@ -18,9 +18,12 @@ def compare(
     suspect: Annotated[str, typer.Argument(help="The model in question: ./folder, hf:org/name, gguf:…, rec:…, zoo:…")],
     reference: Annotated[str, typer.Argument(help="The model that it may derive from.")],
     control: Annotated[
-        list[str] | None, typer.Option("--control", help="A model of the same kind, known not to derive from the reference.")
+        list[str] | None,
+        typer.Option("--control", help="A model of the same kind, known not to derive from the reference."),
     ] = None,
-    panel: Annotated[Path | None, typer.Option("--panel", help="Folder of recordings that stand for the population.")] = None,
+    panel: Annotated[
+        Path | None, typer.Option("--panel", help="Folder of recordings that stand for the population.")
+    ] = None,
     probes: common.ProbesOption = "all",
     json_out: Annotated[bool, typer.Option("--json", help="JSON to stdout instead of the report for people.")] = False,
     output: common.OutputOption = None,

@@ -16,7 +16,7 @@ from fingerprint.collection.plan import Plan
 from fingerprint.collection.store import Store, request_key
 from fingerprint.errors import BudgetSpent
 from fingerprint.models.base import Backend, DistributionRequest, SampleRequest, ScoreRequest
-from fingerprint.recording import Distribution, Prompt, Protocol, Recording, Sample, Score, TensorSketch
+from fingerprint.recording import Distribution, Protocol, Recording, Sample, Score, TensorSketch
 
 Request = SampleRequest | DistributionRequest | ScoreRequest
 R = TypeVar("R", SampleRequest, DistributionRequest, ScoreRequest)
@@ -167,5 +167,3 @@ def _rows(answers: Sequence[list[Any]], requests: Sequence[Request], adapter: Ty
         for row in adapter.validate_python(stored):
             # The store knows requests by their words; the prompt's id is this recording's own.
             yield row if row.prompt == request.prompt.id else replace(row, prompt=request.prompt.id)
-
-

@@ -73,6 +73,4 @@ def _one_way(case: Case, author: Recording, scorer: Recording, method: str, titl
 
 
 def _scores(recording: Recording) -> dict[tuple[str, str], float]:
-    return {
-        (recording.prompt_by_id[score.prompt].key, score.text): score.bits_per_byte for score in recording.scores
-    }
+    return {(recording.prompt_by_id[score.prompt].key, score.text): score.bits_per_byte for score in recording.scores}

@@ -70,7 +70,7 @@ def sketch_distance(first: Recording, second: Recording) -> float | None:
 
 def distance(pairs: Sequence[tuple[Floats, Floats]]) -> float:
     """Root mean square difference over root mean square size, each matrix in its own scale."""
-    parts = [np.mean((a - b) ** 2) / max(np.mean(a**2 + b**2) / 2, 1e-30) for a, b in pairs]
+    parts = [float(np.mean((a - b) ** 2)) / max(float(np.mean(a**2 + b**2)) / 2, 1e-30) for a, b in pairs]
     return float(np.sqrt(np.mean(parts)))
 
 

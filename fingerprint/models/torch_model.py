@@ -57,6 +57,20 @@ class TorchModel:
         has_template = bool(getattr(self._tokenizer, "chat_template", None))
         return prompt if has_template or prompt.channel == "raw" else replace(prompt, channel="raw")
 
+    @property
+    def model(self) -> Any:
+        """The model itself, for measurements beside it."""
+        return self._model
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer."""
+        return self._tokenizer
+
+    def token_ids(self, prompt: Prompt) -> list[int]:
+        """The prompt as this model reads it."""
+        return self._encode(prompt)
+
     def length(self, prompt: Prompt) -> int:
         key = (prompt.channel, prompt.system, prompt.text)
         if key not in self._lengths:
@@ -280,6 +294,4 @@ def _draw(logits: torch.Tensor, temperatures: list[float], uniforms: Any) -> lis
     target = torch.tensor(uniforms).reshape(-1, 1) * cumulative[:, -1:]
     sampled = torch.searchsorted(cumulative, target, right=True).squeeze(1).clamp(max=logits.shape[1] - 1)
     greedy = logits.argmax(dim=1)
-    return [
-        int(greedy[row]) if temperature == 0 else int(sampled[row]) for row, temperature in enumerate(temperatures)
-    ]
+    return [int(greedy[row]) if temperature == 0 else int(sampled[row]) for row, temperature in enumerate(temperatures)]

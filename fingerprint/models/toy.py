@@ -21,14 +21,71 @@ from fingerprint.models.base import Capabilities, DistributionRequest, SampleReq
 from fingerprint.models.spec import ModelSpec
 from fingerprint.recording import Distribution, ModelInfo, Prompt, Sample, Score, TensorSketch
 
-WORDS = tuple(
-    (
-        "amber bell candle drum ember fern garden harbour island jar kettle lantern meadow needle orchard "
-        "pebble quill river saddle thimble umbrella valley willow yarrow zephyr anchor basket copper daisy "
-        "eagle feather glass hazel ivory juniper kite ladder maple nutmeg olive parcel quartz ribbon silver "
-        "teapot uncle violet walnut yellow zinc apple bridge cloud dust echo flint gravel honey ink jasmine "
-        "knot linen marble nettle"
-    ).split()
+WORDS = (
+    "amber",
+    "bell",
+    "candle",
+    "drum",
+    "ember",
+    "fern",
+    "garden",
+    "harbour",
+    "island",
+    "jar",
+    "kettle",
+    "lantern",
+    "meadow",
+    "needle",
+    "orchard",
+    "pebble",
+    "quill",
+    "river",
+    "saddle",
+    "thimble",
+    "umbrella",
+    "valley",
+    "willow",
+    "yarrow",
+    "zephyr",
+    "anchor",
+    "basket",
+    "copper",
+    "daisy",
+    "eagle",
+    "feather",
+    "glass",
+    "hazel",
+    "ivory",
+    "juniper",
+    "kite",
+    "ladder",
+    "maple",
+    "nutmeg",
+    "olive",
+    "parcel",
+    "quartz",
+    "ribbon",
+    "silver",
+    "teapot",
+    "uncle",
+    "violet",
+    "walnut",
+    "yellow",
+    "zinc",
+    "apple",
+    "bridge",
+    "cloud",
+    "dust",
+    "echo",
+    "flint",
+    "gravel",
+    "honey",
+    "ink",
+    "jasmine",
+    "knot",
+    "linen",
+    "marble",
+    "nettle",
 )
 _KINDS = ("parrot", "silent", "constant", "broken")
 _SHARED, _OWN = 2.0, 1.5  # how much of a table all toys have in common, and how much is a toy's own
@@ -132,7 +189,7 @@ class Toy:
             own = self.mix * _noise("own", self.parent, context) + (1 - self.mix) * own
         logits = _SHARED * _noise("world", 0, context) + _OWN * own
         table: NDArray[np.float64] = np.exp(logits - logits.max())
-        return table / table.sum()
+        return np.asarray(table / table.sum(), dtype=np.float64)
 
 
 def _seeds(*parts: object) -> list[int]:

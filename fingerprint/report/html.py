@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def render_html(report: Report) -> str:
     """The whole page; the same report gives the same bytes."""
     result = report.result
-    strips = [
-        (part, pictures.strip(part, result.reference.name)) for part in pictures.main_methods(result.evidence)
-    ]
+    strips = [(part, pictures.strip(part, result.reference.name)) for part in pictures.main_methods(result.evidence)]
     models: list[tuple[str, ModelPart]] = [("Suspect", result.suspect), ("Reference", result.reference)]
     models += [("Control", control) for control in result.controls]
     return _template().render(

@@ -62,9 +62,7 @@ def scale(result: Result) -> Markup:
     parts.append(_rect(start, 57, max(end - start, 1.0), 10, "interval"))
     x = axis.at(result.log10_lr)
     parts.append(f'<circle class="value" cx="{x}" cy="62" r="9"/>')
-    parts.append(
-        _text(min(max(x, 40), WIDTH - 40), 30, words.signed(result.log10_lr), "strong accent", "middle")
-    )
+    parts.append(_text(min(max(x, 40), WIDTH - 40), 30, words.signed(result.log10_lr), "strong accent", "middle"))
     parts.append(_text(0, 108, "← speaks for H2", "small", "start"))
     parts.append(_text(axis.at(0), 108, "neutral", "small", "middle"))
     parts.append(_text(WIDTH, 108, "speaks for H1 →", "small", "end"))
@@ -179,9 +177,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
-    return (
-        f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{max(width, 0):.1f}" height="{height:g}" rx="5"/>'
-    )
+    return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{max(width, 0):.1f}" height="{height:g}" rx="5"/>'
 
 
 def _dot(x: float, y: float) -> str:

@@ -170,7 +170,8 @@ def from_json(text: str, origin: str = "the report") -> Report:
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "the top"
-        raise UsageError(f"{safe_text(origin)} is not a report: at {safe_text(place)}, {safe_text(fault['msg'])}.") from error
+        said = safe_text(fault["msg"])
+        raise UsageError(f"{safe_text(origin)} is not a report: at {safe_text(place)}, {said}.") from error
 
 
 def json_schema() -> dict[str, Any]:

@@ -54,9 +54,7 @@ def render(report: Report) -> RenderableType:
 def _verdict(result: Result) -> Iterator[RenderableType]:
     title = Text()
     title.append(words.headline(result).upper(), style=_STYLES[result.verdict.kind])
-    title.append(
-        f"   {words.name(result.suspect.name)} {words.arrow(result)} {words.name(result.reference.name)}"
-    )
+    title.append(f"   {words.name(result.suspect.name)} {words.arrow(result)} {words.name(result.reference.name)}")
     yield title
     yield Text(words.prose(result.verdict.sentence))
     yield Text(f"Direction: {words.DIRECTIONS[result.verdict.direction]}.", style="dim")

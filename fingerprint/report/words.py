@@ -189,9 +189,7 @@ def floor_sentence(floor: NoiseFloor) -> str:
     """The noise floor in words."""
     parts = []
     if floor.divergence_bits is not None:
-        parts.append(
-            f"divergence {number(floor.divergence_bits)} bits over {floor.repeated} repeated contexts"
-        )
+        parts.append(f"divergence {number(floor.divergence_bits)} bits over {floor.repeated} repeated contexts")
     if floor.text_match is not None:
         parts.append(f"two draws agree on {percent(floor.text_match)} of the prompts")
     if not parts:

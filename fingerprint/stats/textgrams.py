@@ -121,9 +121,7 @@ def _encode(text: str | None, vocabulary: dict[str, int]) -> Ints:
         return np.zeros(0, np.int64)
     add = vocabulary.setdefault
     words = _TOKEN.findall(text.lower())
-    return np.fromiter(
-        (add("\n" if word[0] == "\n" else word, len(vocabulary)) for word in words), np.int64, len(words)
-    )
+    return np.fromiter((add("\n" if word[0] == "\n" else word, len(vocabulary)) for word in words), np.int64, len(words))
 
 
 def flatten(column: Sequence[Ints]) -> Flat:

@@ -15,9 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 _NUMBER = r"(-?\d{1,9}(?:\.\d{1,6})?)(?:\s*/\s*\d{1,4})?"
 _BARE = re.compile(rf"\W*{_NUMBER}\W*")
-_LABELLED = re.compile(
-    rf"^[\W_]{{0,8}}([^\W\d_][\w '-]{{0,40}}?)\W{{0,4}}[:=]\W{{0,4}}{_NUMBER}\W*$", re.MULTILINE
-)
+_LABELLED = re.compile(rf"^[\W_]{{0,8}}([^\W\d_][\w '-]{{0,40}}?)\W{{0,4}}[:=]\W{{0,4}}{_NUMBER}\W*$", re.MULTILINE)
 _READ = 4_000  # ratings stand at the start; the rest of a long answer is prose
 _MIN_CELLS = 20
 _MIN_MODELS = 3
@@ -50,8 +48,7 @@ def number_similarity(table: Table) -> Floats:
     A question is a (prompt, label) that at least three models answered with a number; a pair needs twenty.
     """
     rows: list[Cells] = [
-        {(p, label): value for p, text in enumerate(row) for label, value in stated_numbers(text).items()}
-        for row in table
+        {(p, label): value for p, text in enumerate(row) for label, value in stated_numbers(text).items()} for row in table
     ]
     asked: dict[tuple[int, str], int] = {}
     for row in rows:

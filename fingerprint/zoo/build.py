@@ -234,9 +234,7 @@ def _measure(bench: Workbench, model_id: str, folder: Path, on_text_of: str) -> 
     text = bench.split(bench.recipe.corpus_of(on_text_of)).held_out
     tokenizer = load_tokenizer(folder)
     tokens = torch.from_numpy(stream(text, tokenizer)).long()
-    value = bits_per_byte(
-        load_network(folder), tokens, start_id(tokenizer), len(text.encode()), bench.context(model_id)
-    )
+    value = bits_per_byte(load_network(folder), tokens, start_id(tokenizer), len(text.encode()), bench.context(model_id))
     return round(value, 4)
 
 

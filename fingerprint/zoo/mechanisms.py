@@ -71,7 +71,7 @@ class Workbench:
         return new_network(shape, vocab, start_id(self.tokenizer), self.seed(model, "init"))
 
 
-def grow(model: Model, bench: Workbench) -> nn.Module:
+def grow(model: Model, bench: Workbench) -> nn.Module:  # noqa: PLR0911  # one return per mechanism
     """The network of one model of a recipe whose parents are finished."""
     match model:
         case Pretrain():
@@ -173,7 +173,8 @@ def quantized(network: nn.Module, bits: int) -> nn.Module:
         flat = weight.flatten()
         blocks = nn.functional.pad(flat, (0, -len(flat) % BLOCK)).view(-1, BLOCK)
         scale = (blocks.abs().amax(dim=1, keepdim=True) / top).clamp_min(1e-12)
-        return ((blocks / scale).round() * scale).flatten()[: len(flat)].view_as(weight)
+        rounded: Tensor = ((blocks / scale).round() * scale).flatten()[: len(flat)].view_as(weight)
+        return rounded
 
     return _matrices(network, round_blocks)
 

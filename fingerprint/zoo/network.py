@@ -120,9 +120,7 @@ def bits_per_byte(network: nn.Module, tokens: Tensor, start: int, n_bytes: int, 
 
 
 @torch.inference_mode()
-def sample(
-    network: nn.Module, prompts: Tensor, length: int, temperature: float, generator: torch.Generator
-) -> Tensor:
+def sample(network: nn.Module, prompts: Tensor, length: int, temperature: float, generator: torch.Generator) -> Tensor:
     """Continues equally long prompts to `length` tokens, drawing from the whole distribution."""
     from transformers import StaticCache
 

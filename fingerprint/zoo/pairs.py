@@ -69,7 +69,7 @@ def all_pairs(cards: Mapping[str, Card]) -> list[Pair]:
                     suspect=suspect,
                     reference=reference,
                     truth=relation,
-                    stratum=_stratum(mine, theirs) if relation == "unrelated" else cards[suspect].mechanism,
+                    stratum=_stratum(mine, theirs) if relation == "unrelated" else mine.mechanism,
                     pedigree=mine.pedigree,
                 )
             )
@@ -88,7 +88,5 @@ def controls_for(cards: Mapping[str, Card], suspect: str, reference: str) -> lis
     return [
         name
         for name, card in cards.items()
-        if card.mechanism == "pretrain"
-        and not connected(cards, name, suspect)
-        and not connected(cards, name, reference)
+        if card.mechanism == "pretrain" and not connected(cards, name, suspect) and not connected(cards, name, reference)
     ]

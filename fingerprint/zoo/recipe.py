@@ -222,9 +222,7 @@ class Recipe(_Table):
         if isinstance(model, Merge):
             first, second = model.of
             if self.root_of(first) != self.root_of(second):
-                raise ValueError(
-                    f"model '{model.id}' merges '{first}' and '{second}', whose weights have no common base"
-                )
+                raise ValueError(f"model '{model.id}' merges '{first}' and '{second}', whose weights have no common base")
 
     def get(self, model_id: str) -> Model:
         """The model with this id."""
@@ -290,8 +288,9 @@ class Recipe(_Table):
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def _known(name: str, known: dict[str, Corpus] | dict[str, Tokenizer] | dict[str, Architecture] | set[str],
-           what: str, where: str) -> None:
+def _known(
+    name: str, known: dict[str, Corpus] | dict[str, Tokenizer] | dict[str, Architecture] | set[str], what: str, where: str
+) -> None:
     if name not in known:
         raise ValueError(f"{where} names the {what} '{name}', which the recipe does not define")
 

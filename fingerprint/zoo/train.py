@@ -45,7 +45,7 @@ def epochs(inputs: Tensor, targets: Tensor, batch: int, seed: int) -> Iterator[B
     """All rows in a new order each time, for ever."""
     generator = torch.Generator().manual_seed(seed)
     while True:
-        for chosen in torch.randperm(len(inputs), generator=generator).split(batch):
+        for chosen in torch.randperm(len(inputs), generator=generator).split(batch):  # type: ignore[no-untyped-call]
             yield inputs[chosen], targets[chosen]
 
 
