@@ -49,6 +49,7 @@ def requantised(source: Path, target: Path) -> None:
 def fine_tuned(source: str, text: str, target: Path) -> None:
     """A short full fine-tune of a model on a text, saved as a checkpoint: AdamW, 24 steps of 4 × 96 tokens."""
     import torch
+    from safetensors.torch import save_file
 
     from fingerprint.models.registry import open_model
     from fingerprint.models.spec import parse_spec
@@ -65,7 +66,11 @@ def fine_tuned(source: str, text: str, target: Path) -> None:
         model(input_ids=batch, labels=batch).loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    model.save_pretrained(target)
+    # save_pretrained refuses a model that was read from GGUF, though its weights are plain floats by now.
+    model.config.__dict__.pop("quantization_config", None)
+    model.config.save_pretrained(target)
+    own = {name: tensor.detach().contiguous() for name, tensor in model.named_parameters()}
+    save_file(own, target / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save_pretrained(target)
 
 

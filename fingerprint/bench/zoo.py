@@ -101,12 +101,12 @@ def _chosen(cards: Mapping[str, Card]) -> list[Pair]:
 def _distribution_features(table: Aligned, rows: Sequence[int]) -> dict[str, float]:
     part = table.probabilities[list(rows)]
     gram = residual.gram_matrices(part, table.prompts).total()
-    values = residual.partials(gram, 0, list(range(1, len(rows))), [])
+    others = list(range(2, len(rows)))
     first, second = part[0].astype(np.float64), part[1].astype(np.float64)
     return {
-        "partial_z": float(np.arctanh(values[0])),
-        "partial_margin": float(np.arctanh(values[0]) - np.arctanh(values[1:].max())),
-        "plain_z": float(np.arctanh(residual.plain(gram, 0, 1, list(range(2, len(rows)))))),
+        "partial_z": float(np.arctanh(residual.partial(gram, 0, 1, others))),
+        "partial_margin": residual.margin(gram, 0, 1, others),
+        "plain_z": float(np.arctanh(residual.plain(gram, 0, 1, others))),
         "jsd": -float(jensen_shannon(first, second).mean()),
         "top1": float((first.argmax(axis=1) == second.argmax(axis=1)).mean()),
     }

@@ -87,29 +87,25 @@ def _plain(case: Case, aligned: Aligned, grams: residual.Grams) -> Evidence:
 
 
 def _partial(case: Case, aligned: Aligned, grams: residual.Grams) -> Evidence:
-    candidates = list(range(1, 2 + len(aligned.used)))
-    values = residual.partials(grams.total(), 0, candidates, [])
-    drawn = cluster_weights(aligned.prompt_count, _BOOTSTRAP, case.seed)
-    rounds = np.array([residual.partials(grams.total(weights), 0, candidates, []) for weights in drawn])
-    low, high = np.percentile(rounds[:, 0], [2.5, 97.5])
-    behind = int(np.sum(rounds[:, 0] <= rounds[:, 1:].max(axis=1)))
-    best = float(values[1:].max())
-    features = {
-        "partial_z": float(np.arctanh(values[0])),
-        "partial_margin": float(np.arctanh(values[0]) - np.arctanh(best)),
-    }
+    others = list(range(2, 2 + len(aligned.used)))
+    total = grams.total()
+    values = residual.partials(total, 0, [1, *others], [])
+    lead = residual.margin(total, 0, 1, others)
+    drawn = [grams.total(weights) for weights in cluster_weights(aligned.prompt_count, _BOOTSTRAP, case.seed)]
+    low, high = np.percentile([residual.partial(gram, 0, 1, others) for gram in drawn], [2.5, 97.5])
+    behind = sum(residual.margin(gram, 0, 1, others) <= 0 for gram in drawn)
     return Evidence(
         method="partial_correlation",
         title="Partial residual correlation",
         access="topk",
-        statistic=float(values[0] - best),
+        statistic=lead,
         effect=float(values[0]),
         interval=(float(low), float(high)),
         pvalue=(1 + behind) / (1 + _BOOTSTRAP),
         n=aligned.prompt_count,
-        note="all other candidates regressed out; p: bootstrap share in which some control comes first",
+        note="all other candidates regressed out; p: bootstrap share in which either side is as close to another model",
         controls={case.labels[place]: float(value) for place, value in zip(aligned.used, values[1:], strict=True)},
-        features=features,
+        features={"partial_z": float(np.arctanh(values[0])), "partial_margin": lead},
     )
 
 

@@ -83,6 +83,19 @@ def partials(gram: Floats, suspect: int, candidates: Sequence[int], others: Sequ
     return np.array(values)
 
 
+def margin(gram: Floats, first: int, second: int, others: Sequence[int]) -> float:
+    """By how much the pair is closer than either of them is to any other model, in Fisher z; the smaller of both sides.
+
+    One side is not enough: whoever lacks his own teacher among the candidates is closest to its twin, but
+    the twin is no closer to him than to its other twins.
+    """
+    sides = []
+    for one, two in ((first, second), (second, first)):
+        values = np.arctanh(partials(gram, one, [two, *others], []))
+        sides.append(float(values[0] - values[1:].max()))
+    return min(sides)
+
+
 def _correlation(inner: Floats) -> float:
     scale = float(np.sqrt(max(inner[0, 0], 0.0) * max(inner[1, 1], 0.0)))
     return 0.0 if scale <= 1e-12 else float(np.clip(inner[0, 1] / scale, -0.999999, 0.999999))
