@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fingerprint.calibration.model import Calibration, LogLR
+from fingerprint.calibration.model import Calibration, LogLR, Tier
 from fingerprint.evidence.base import MIN_PROMPTS, Case, Evidence
 from fingerprint.evidence.weights import sketch_distance
 
@@ -27,8 +27,9 @@ DESCENT_R, DESCENT_Z = 0.2, 8.0
 INDEPENDENT_R = 0.1
 #: A copy in another number format: this share of values lies exactly where rounding puts them.
 SAME_ROUNDED, SAME_COVERAGE = 0.97, 0.9
-#: Common origin explained by a third model: that model is closer to both sides than they are to one another.
-RELATED_PLAIN = 0.5
+#: Without this many named controls no behaviour speaks for derivation: against strangers alone every model that read
+#: the same data looks like a student (on the shipped zoo the teacher's twin would be accused at 10^1.9).
+FEWEST_CONTROLS = 2
 #: Control margin below which two distances of weights are not told apart.
 CLOSER = 0.95
 
@@ -71,8 +72,6 @@ def _behaviour_kind(case: Case, found: Mapping[str, Evidence], log_lr: LogLR) ->
         # Without a look at the weights, learning and descent look alike, and text alone shows neither.
         independent = _independent(case, found.get("weight_descent"))
         return "distilled" if independent and log_lr.tier == "topk" else "related"
-    if _explained(found):
-        return "related"
     if log_lr.interval[1] <= CLEAR:
         return "unrelated"
     return "inconclusive"
@@ -91,7 +90,7 @@ def _behaviour_lr(case: Case, found: Mapping[str, Evidence], calibration: Calibr
         main = found.get("partial_correlation") if name == "topk" else None
         if main and main.interval and tier.features[0] in main.features:
             ends = [tier.log10_lr(_shifted(features, main, end)) for end in main.interval]
-        bounds = tier.bounds if _covered(case, calibration) else (0.0, 0.0)
+        bounds = _bounds(case, tier, calibration)
         return LogLR.bounded(name, uncapped, (ends[0], ends[1]), bounds)
     return LogLR.bounded("none", 0.0, (0.0, 0.0), (0.0, 0.0))
 
@@ -102,6 +101,20 @@ def _shifted(features: Mapping[str, float], main: Evidence, end: float) -> dict[
 
     moved = atanh(max(-0.999999, min(0.999999, end))) - main.features["partial_z"]
     return {name: value + (moved if name.startswith("partial_") else 0.0) for name, value in features.items()}
+
+
+def _bounds(case: Case, tier: Tier, calibration: Calibration) -> tuple[float, float]:
+    """What the calibration supports for this case: nothing for models of another kind, no accusation without controls."""
+    if not _covered(case, calibration):
+        return 0.0, 0.0
+    return tier.bounds if _controlled(case) else (tier.bounds[0], 0.0)
+
+
+def _controlled(case: Case) -> bool:
+    """Whether enough controls were named, one of them with the reference's tokenizer if the suspect has it too."""
+    shared = case.suspect.model.tokenizer == case.reference.model.tokenizer
+    alike = [control for control in case.controls if control.model.tokenizer == case.reference.model.tokenizer]
+    return len(case.controls) >= FEWEST_CONTROLS and (bool(alike) or not shared)
 
 
 def _covered(case: Case, calibration: Calibration) -> bool:
@@ -149,14 +162,6 @@ def _independent(case: Case, weights: Evidence | None) -> bool:
     return bool(case.suspect.sketch) and bool(case.reference.sketch)
 
 
-def _explained(found: Mapping[str, Evidence]) -> bool:
-    """Both sides deviate alike from the population, but some other model accounts for it."""
-    simple, strict = found.get("residual_correlation"), found.get("partial_correlation")
-    if simple is None or strict is None or not strict.controls or simple.interval is None:
-        return False
-    return simple.interval[0] >= RELATED_PLAIN and max(strict.controls.values()) > strict.effect
-
-
 _SENTENCES: dict[Kind, str] = {
     "same": "{s} has the same weights as {r}, apart from the number format they are stored in.",
     "derived": "The weights of {s} and {r} descend from one training run: one was made from the other, or both from a "
@@ -202,13 +207,21 @@ def _limits(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> 
             f"The calibration was fitted on models of {low:,} to {high:,} parameters; these models are not of that kind or "
             "of unknown size, so no likelihood ratio is claimed from behaviour."
         )
-    if not case.controls:
+    if not _controlled(case):
         limits.append(
-            "No control was named. The population that stands in for one may share neither data nor purpose with "
-            "these models, and then common training data looks like descent: name models with --control."
+            f"Fewer than {FEWEST_CONTROLS} controls were named. The population that stands in for them may "
+            "share neither data nor purpose with these models, and then common training data looks like descent: nothing "
+            "is claimed for derivation from behaviour: name models with --control."
+        )
+    else:
+        limits.append(
+            "The likelihood ratio holds if the named controls are alike to the reference: same data, same purpose."
         )
     if kind in {"unrelated", "inconclusive"}:
-        limits.append("Independent weights or different answers do not exclude distillation from a small share of outputs.")
+        limits.append(
+            "Independent weights or different answers do not exclude distillation from a small share of outputs, "
+            "nor a common ancestor."
+        )
     if kind in {"distilled", "derived", "related"}:
         limits.append("The direction is not determined: the statistics are symmetric in suspect and reference.")
     limits.extend(_protocol_limits(case))

@@ -109,23 +109,42 @@ def test_descendants_of_the_reference_are_no_controls():
     assert names == {"twin", "twin-gpt2", "unrelated", "unrelated-gpt2"}
 
 
-def verdict(suspect: str, reference: str) -> str:
+def verdict(suspect: str, reference: str, *controls: str):
     from fingerprint.calibration.model import shipped as calibration
     from fingerprint.verdict import decide
 
-    case = shipped_case(suspect, reference)
-    return decide(case, examine(case)[0], calibration()).kind
+    known = {recording.model.name: recording for recording in shipped.recordings()}
+    recordings = [known[name] for name in (suspect, reference, *controls)]
+    case = api.make_case(recordings, shipped.recordings())
+    return decide(case, examine(case)[0], calibration())
+
+
+def test_a_student_is_recognised_against_controls():
+    found = verdict("student", "teacher", "twin", "twin-gpt2")
+    assert found.kind == "distilled"
+    assert found.log_lr.value <= found.log_lr.bounds[1] < found.log_lr.uncapped
 
 
 def test_a_fine_tune_is_derived_and_the_weights_say_so():
-    assert verdict("finetune", "teacher") == "derived"
+    assert verdict("finetune", "teacher").kind == "derived"
 
 
-@pytest.mark.parametrize("reference", ["twin", "twin-gpt2", "unrelated", "unrelated-gpt2"])
-@pytest.mark.parametrize("suspect", ["teacher", "student", "student-text", "finetune"])
+NEVER_MET = [
+    (suspect, reference)
+    for suspect in ("teacher", "student", "student-text", "finetune")
+    for reference in ("twin", "twin-gpt2", "unrelated", "unrelated-gpt2")
+]
+
+
+@pytest.mark.parametrize(("suspect", "reference"), [*NEVER_MET, *((b, a) for a, b in NEVER_MET)])
 def test_nobody_is_accused_of_a_model_that_it_never_met(suspect, reference):
-    assert verdict(suspect, reference) in {"unrelated", "inconclusive", "related"}
-    assert verdict(suspect, reference) not in {"derived", "distilled", "same"}
+    assert verdict(suspect, reference).kind in {"unrelated", "inconclusive"}
+
+
+def test_a_twin_is_not_accused_with_controls_that_are_strangers():
+    # Against strangers alone, having read the same data looks like having learned from the teacher.
+    assert verdict("twin", "teacher", "unrelated-gpt2", "twin-gpt2").kind in {"unrelated", "inconclusive"}
+    assert verdict("twin", "teacher").log_lr.value <= 0
 
 
 def test_a_model_is_the_same_as_itself():

@@ -12,10 +12,10 @@ from fingerprint.cli import common
 
 SUSPECT = "zoo:student"
 REFERENCES = (
-    ("zoo:teacher", "its teacher: it was trained on the teacher's distributions"),
-    ("zoo:twin", "the teacher's twin: same data, same architecture, another seed; the student never met it"),
-    ("zoo:finetune", "a fine-tune of the teacher: the student's relative, not its ancestor"),
-    ("zoo:unrelated", "another model on other data"),
+    ("zoo:teacher", "its teacher: it was trained on the teacher's distributions", ("zoo:twin", "zoo:twin-gpt2")),
+    ("zoo:twin", "the teacher's twin: same data, another seed; the student never met it", ("zoo:teacher", "zoo:twin-gpt2")),
+    ("zoo:finetune", "a fine-tune of the teacher: a relative, not an ancestor", ("zoo:twin", "zoo:twin-gpt2")),
+    ("zoo:unrelated", "another model on other data", ("zoo:twin", "zoo:unrelated-gpt2")),
 )
 
 
@@ -36,15 +36,15 @@ def demo(
         probes="all", seed=0, temperature=1.0, system="", store=store, max_requests=None, quiet=quiet
     )
     reports = []
-    for reference, what in REFERENCES:
+    for reference, what, controls in REFERENCES:
         common.say(f"{SUSPECT} against {reference}, {what} …")
-        report = api.compare(SUSPECT, reference, options=options)
+        report = api.compare(SUSPECT, reference, controls=controls, options=options)
         reports.append(report)
         name = reference.removeprefix("zoo:")
         for suffix in (".json", ".html"):
             common.write_text(rendered(report, suffix), out / f"student-{name}{suffix}")
     Console().print(render(reports[0]))
     sys.stdout.write("\nFour verdicts on the same suspect:\n")
-    for (_, what), report in zip(REFERENCES, reports, strict=True):
+    for (_, what, _), report in zip(REFERENCES, reports, strict=True):
         sys.stdout.write(f"  {verdict_line(report)}\n      ({what})\n")
     sys.stdout.write(f"\nReports (JSON and HTML): {out}/\n")
