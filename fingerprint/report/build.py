@@ -57,7 +57,8 @@ def build_result(
         guardrails=_guardrails(case),
         calibration=_calibration(calibration, log_lr.tier),
         hypotheses=Hypotheses(
-            h1=f"{case.suspect.model.name} derives from {case.reference.model.name}, by weights or by learning from it",
+            h1=f"one of {case.suspect.model.name} and {case.reference.model.name} derives from the other, "
+            "by weights or by learning",
             h2=f"{case.suspect.model.name} and {case.reference.model.name} are unrelated but otherwise alike",
         ),
         limits=verdict.limits,
