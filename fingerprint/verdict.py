@@ -167,7 +167,8 @@ _SENTENCES: dict[Kind, str] = {
     "derived": "The weights of {s} and {r} descend from one training run: one was made from the other, or both from a "
     "model that is not among the controls.",
     "distilled": "{s} and {r} behave as if one had learned from the other, with weights of their own: the evidence is "
-    "{x} times more probable if so than if they were unrelated models of the same kind. It does not show who learned from whom.",
+    "{x} times more probable if so than if they were unrelated models of the same kind. It does not show who learned "
+    "from whom.",
     "related": "{s} and {r} have a common origin, but the evidence does not show who came from whom.",
     "unrelated": "The evidence speaks against {s} deriving from {r}: it is {x} times more probable if they are "
     "unrelated models of the same kind.",
