@@ -64,7 +64,7 @@ def test_killed_in_the_middle_gives_the_same_bytes(tmp_path):
                 "-o",
                 str(tmp_path / out),
                 "--probes",
-                "border-choices,prefixes",
+                "prefixes",
                 "--store",
                 str(tmp_path / store),
             ],
