@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,7 +40,11 @@ def forward_ratio(spec: str) -> dict[str, float]:
     probes = load("style,prefixes")
     plan = make_plan(probes, Settings())
     requests = sorted(
-        (request for probe in plan.probes if (request := plan.distribution(probe, can))),
+        (
+            request
+            for probe in plan.probes
+            if (request := plan.distribution(replace(probe, channel=backend.asked(probe.prompt).channel), can))
+        ),
         key=lambda request: backend.length(request.prompt),
     )
     batches = [requests[start : start + 16] for start in range(0, len(requests), 16)]
