@@ -22,7 +22,7 @@ from fingerprint.collection.collect import Budget, Collector, Progress, silent
 from fingerprint.collection.plan import Plan, Settings, make_plan, plan_like
 from fingerprint.collection.store import Store, default_root
 from fingerprint.errors import RecordingError, UsageError
-from fingerprint.evidence.base import Case
+from fingerprint.evidence.case import Case
 from fingerprint.evidence.likelihood import scorable
 from fingerprint.evidence.methods import examine
 from fingerprint.models.base import Backend, ScoreRequest

@@ -9,11 +9,11 @@ weight sketch, one object a line. Minimal rows ``{"prompt": …, "output": …}`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
-from fingerprint.canonical import digest, sha256
+from fingerprint.canonical import digest, dumps, sha256
 
 FORMAT = "fingerprint.recording/1"
 Channel = Literal["chat", "raw"]
@@ -169,9 +169,6 @@ class Recording:
     @cached_property
     def digest(self) -> str:
         """Digest of the content, the same for the same rows however they were stored."""
-        # Imported here: the file format builds on these classes.
-        from fingerprint.recording_file import lines
-
         return sha256("\n".join(lines(self)).encode("utf-8", "surrogatepass"))
 
 
@@ -182,3 +179,34 @@ def unique_prompts(prompts: Iterable[Prompt]) -> Iterator[Prompt]:
         if prompt.key not in seen:
             seen.add(prompt.key)
             yield prompt
+
+
+#: Kinds of rows in the file: the attribute that holds them, and their class.
+ROWS: dict[str, tuple[str, type[Any]]] = {
+    "prompt": ("prompts", Prompt),
+    "sample": ("samples", Sample),
+    "distribution": ("distributions", Distribution),
+    "score": ("scores", Score),
+    "tensor": ("sketch", TensorSketch),
+}
+
+
+def lines(recording: Recording) -> Iterator[str]:
+    """The recording as canonical JSON lines, without line ends."""
+    yield dumps(
+        {
+            "row": "header",
+            "format": FORMAT,
+            "model": asdict(recording.model),
+            "protocol": asdict(recording.protocol),
+            "probe_sets": [asdict(ref) for ref in recording.probe_sets],
+        }
+    )
+    for kind, (attribute, _) in ROWS.items():
+        for row in getattr(recording, attribute):
+            yield row_line(kind, row)
+
+
+def row_line(kind: str, row: Any) -> str:
+    """One row as a canonical JSON line, tagged with its kind."""
+    return dumps({"row": kind, **asdict(row)})

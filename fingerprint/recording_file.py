@@ -7,64 +7,35 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import zstandard
 from pydantic import TypeAdapter, ValidationError
 
-from fingerprint.canonical import digest, dumps
+from fingerprint.canonical import digest
 from fingerprint.errors import OutputError, RecordingError, StorageError
 from fingerprint.recording import (
     FORMAT,
-    Distribution,
+    ROWS,
     ModelInfo,
     ProbeSetRef,
     Prompt,
     Protocol,
     Recording,
     Sample,
-    Score,
-    TensorSketch,
+    lines,
 )
 from fingerprint.text import safe_text
 
-_ROWS: dict[str, tuple[str, type[Any]]] = {
-    "prompt": ("prompts", Prompt),
-    "sample": ("samples", Sample),
-    "distribution": ("distributions", Distribution),
-    "score": ("scores", Score),
-    "tensor": ("sketch", TensorSketch),
-}
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(row_type) for kind, (_, row_type) in _ROWS.items()}
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(row_type) for kind, (_, row_type) in ROWS.items()}
 _MODEL = TypeAdapter(ModelInfo)
 _PROTOCOL = TypeAdapter(Protocol)
 _PROBE_SETS = TypeAdapter(tuple[ProbeSetRef, ...])
 #: A single answer longer than this is cut: no statistic reads further, and a hostile file must not fill memory.
 MAX_ANSWER = 200_000
 _ZSTD_WINDOW = 2**31
-
-
-def lines(recording: Recording) -> Iterator[str]:
-    """The recording as canonical JSON lines, without line ends."""
-    yield dumps(
-        {
-            "row": "header",
-            "format": FORMAT,
-            "model": asdict(recording.model),
-            "protocol": asdict(recording.protocol),
-            "probe_sets": [asdict(ref) for ref in recording.probe_sets],
-        }
-    )
-    for kind, (attribute, _) in _ROWS.items():
-        for row in getattr(recording, attribute):
-            yield row_line(kind, row)
-
-
-def row_line(kind: str, row: Any) -> str:
-    """One row as a canonical JSON line, tagged with its kind."""
-    return dumps({"row": kind, **asdict(row)})
 
 
 def parse_row(value: dict[str, Any]) -> tuple[str, Any]:
@@ -177,7 +148,7 @@ def _build_own(head: dict[str, Any], rows: Iterator[tuple[int, dict[str, Any]]],
             f"The recording {name} has the format {safe_text(head.get('format'))}, which this version cannot read.",
             hint=f"It reads {FORMAT} and minimal rows.",
         )
-    found: dict[str, list[Any]] = {kind: [] for kind in _ROWS}
+    found: dict[str, list[Any]] = {kind: [] for kind in ROWS}
     number = 1
     try:
         model = _MODEL.validate_python(head.get("model"))
@@ -193,7 +164,7 @@ def _build_own(head: dict[str, Any], rows: Iterator[tuple[int, dict[str, Any]]],
         for row in found[kind]:
             if row.prompt not in known:
                 raise RecordingError(f"The recording {name} answers a prompt it does not hold: {safe_text(row.prompt)}.")
-    fields: dict[str, Any] = {attribute: tuple(found[kind]) for kind, (attribute, _) in _ROWS.items()}
+    fields: dict[str, Any] = {attribute: tuple(found[kind]) for kind, (attribute, _) in ROWS.items()}
     return Recording(model=model, protocol=protocol, probe_sets=probe_sets, **fields)
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fingerprint.calibration.model import Calibration, LogLR, Tier
-from fingerprint.evidence.base import MIN_PROMPTS, Case, Evidence
+from fingerprint.evidence.base import MIN_PROMPTS, Evidence
+from fingerprint.evidence.case import Case
 from fingerprint.evidence.weights import sketch_distance
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]

@@ -83,7 +83,7 @@ def test_a_tiny_zoo_builds_resumes_and_repeats_itself(data, tmp_path):
 
 def test_quantised_weights_are_recognised_as_a_copy(data, tmp_path):
     from fingerprint import api
-    from fingerprint.evidence.base import Case
+    from fingerprint.evidence.case import Case
     from fingerprint.evidence.weights import weight_descent
 
     recipe = parse_recipe(TINY.replace("hidden = 16", "hidden = 64").replace("ffn = 32", "ffn = 64"))

@@ -21,7 +21,8 @@ from fingerprint.calibration.metrics import auc, cllr, cllr_min, tpr_at
 from fingerprint.calibration.model import Calibration, Tier
 from fingerprint.errors import UsageError
 from fingerprint.evidence.align import Aligned, align
-from fingerprint.evidence.base import Case, Evidence, Skipped
+from fingerprint.evidence.base import Evidence, Skipped
+from fingerprint.evidence.case import Case
 from fingerprint.evidence.text import usable_answers
 from fingerprint.evidence.weights import weight_descent
 from fingerprint.recording import Recording

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
-
-from fingerprint.recording import Recording
-
-if TYPE_CHECKING:
-    from fingerprint.evidence.align import Aligned
+from typing import Literal
 
 Access = Literal["text", "topk", "logits", "weights"]
 #: Guardrail probes describe behaviour; they are never evidence of lineage.
@@ -41,35 +35,3 @@ class Skipped:
 
     method: str
     reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One comparison: suspect and reference, declared controls, and the population they are seen against."""
-
-    suspect: Recording
-    reference: Recording
-    controls: tuple[Recording, ...] = ()
-    panel: tuple[Recording, ...] = ()
-    seed: int = 0
-
-    @property
-    def others(self) -> tuple[Recording, ...]:
-        """Controls, then panel."""
-        return (*self.controls, *self.panel)
-
-    @cached_property
-    def aligned(self) -> Aligned | Skipped:
-        """Next-symbol distributions of everybody on common contexts."""
-        from fingerprint.evidence.align import align
-
-        return align(self.suspect, self.reference, self.others)
-
-    @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """A distinct name for each of the others."""
-        names: list[str] = []
-        for recording in self.others:
-            name = recording.model.name
-            names.append(name if name not in names else f"{name} ({recording.model.digest[7:15]})")
-        return tuple(names)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.evidence.align import Aligned, tail_share
-from fingerprint.evidence.base import Case, Evidence, Skipped
+from fingerprint.evidence.base import Evidence, Skipped
+from fingerprint.evidence.case import Case
 from fingerprint.stats import residual
 from fingerprint.stats.divergence import jensen_shannon
 from fingerprint.stats.intervals import bootstrap_interval, cluster_weights

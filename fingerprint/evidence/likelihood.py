@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from fingerprint.canonical import digest
-from fingerprint.evidence.base import MIN_PROMPTS, NOT_EVIDENCE, Case, Evidence, Skipped
+from fingerprint.evidence.base import MIN_PROMPTS, NOT_EVIDENCE, Evidence, Skipped
+from fingerprint.evidence.case import Case
 from fingerprint.recording import Recording, Sample
 from fingerprint.stats.intervals import bootstrap_interval
 from fingerprint.stats.permutation import beats_all

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fingerprint.evidence.base import Case, Evidence, Skipped
+from fingerprint.evidence.base import Evidence, Skipped
+from fingerprint.evidence.case import Case
 from fingerprint.evidence.distributions import border_agreement, divergence, residual_correlation
 from fingerprint.evidence.likelihood import cross_likelihood
 from fingerprint.evidence.text import text_evidence

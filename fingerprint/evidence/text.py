@@ -12,7 +12,8 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.evidence.base import MIN_PROMPTS, NOT_EVIDENCE, Case, Evidence, Skipped
+from fingerprint.evidence.base import MIN_PROMPTS, NOT_EVIDENCE, Evidence, Skipped
+from fingerprint.evidence.case import Case
 from fingerprint.recording import Recording
 from fingerprint.stats.intervals import bootstrap_interval
 from fingerprint.stats.permutation import mcnemar

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from fingerprint.evidence.base import Case, Evidence, Skipped
+from fingerprint.evidence.base import Evidence, Skipped
+from fingerprint.evidence.case import Case
 from fingerprint.models.sketch import unpack
 from fingerprint.recording import Recording, TensorSketch
 

@@ -7,7 +7,8 @@ import numpy as np
 from fingerprint.calibration.model import Calibration
 from fingerprint.canonical import finite
 from fingerprint.evidence.align import contexts, dense
-from fingerprint.evidence.base import NOT_EVIDENCE, Case, Evidence, Skipped
+from fingerprint.evidence.base import NOT_EVIDENCE, Evidence, Skipped
+from fingerprint.evidence.case import Case
 from fingerprint.evidence.guardrails import HARMFUL, HARMLESS, Refusals, refusals
 from fingerprint.evidence.text import opening
 from fingerprint.recording import Recording
