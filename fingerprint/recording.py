@@ -9,7 +9,7 @@ weight sketch, one object a line. Minimal rows ``{"prompt": …, "output": …}`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -197,9 +197,9 @@ def lines(recording: Recording) -> Iterator[str]:
         {
             "row": "header",
             "format": FORMAT,
-            "model": asdict(recording.model),
-            "protocol": asdict(recording.protocol),
-            "probe_sets": [asdict(ref) for ref in recording.probe_sets],
+            "model": as_row(recording.model),
+            "protocol": as_row(recording.protocol),
+            "probe_sets": [as_row(ref) for ref in recording.probe_sets],
         }
     )
     for kind, (attribute, _) in ROWS.items():
@@ -207,6 +207,11 @@ def lines(recording: Recording) -> Iterator[str]:
             yield row_line(kind, row)
 
 
+def as_row(row: Any) -> dict[str, Any]:
+    """The fields of one of the slotted classes above, as they are: `dataclasses.asdict` copies every number."""
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
 def row_line(kind: str, row: Any) -> str:
     """One row as a canonical JSON line, tagged with its kind."""
-    return dumps({"row": kind, **asdict(row)})
+    return dumps({"row": kind, **as_row(row)})

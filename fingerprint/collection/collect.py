@@ -7,7 +7,7 @@ that is started again asks in the same batches and ends with the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -16,7 +16,7 @@ from fingerprint.collection.plan import Plan
 from fingerprint.collection.store import Store, request_key
 from fingerprint.errors import BudgetSpent
 from fingerprint.models.base import Backend, DistributionRequest, SampleRequest, ScoreRequest
-from fingerprint.recording import Distribution, Protocol, Recording, Sample, Score, TensorSketch
+from fingerprint.recording import Distribution, Protocol, Recording, Sample, Score, TensorSketch, as_row
 
 Request = SampleRequest | DistributionRequest | ScoreRequest
 R = TypeVar("R", SampleRequest, DistributionRequest, ScoreRequest)
@@ -105,7 +105,7 @@ class Collector:
         key = request_key(self.backend.info.digest, {"task": "sketch", "version": 1}, 0)
         stored = self.store.get(key)
         if stored is None:
-            stored = [asdict(row) for row in self.backend.sketch()]
+            stored = [as_row(row) for row in self.backend.sketch()]
             self.store.put([(key, stored)])
         return tuple(_SKETCH.validate_python(stored))
 
@@ -121,7 +121,7 @@ class Collector:
                 self.budget.spend(len(places))
                 answers = ask([requests[place] for place in places])
                 self.store.put(
-                    (keys[place], [asdict(row) for row in rows]) for place, rows in zip(places, answers, strict=True)
+                    (keys[place], [as_row(row) for row in rows]) for place, rows in zip(places, answers, strict=True)
                 )
             done += len(places)
             self.progress(done, len(requests), what)
@@ -129,7 +129,7 @@ class Collector:
         return [rows if rows is not None else [] for rows in found]
 
     def _key(self, request: Request) -> str:
-        fields = {name: value for name, value in asdict(request).items() if name not in {"prompt", "draw"}}
+        fields = {name: value for name, value in as_row(request).items() if name not in {"prompt", "draw"}}
         prompt = request.prompt
         asked = {"channel": prompt.channel, "system": prompt.system, "text": prompt.text}
         body = {"task": type(request).__name__, "runtime": self.backend.runtime, **asked, **_prefixed(fields)}
