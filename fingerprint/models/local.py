@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,7 +182,8 @@ def _quiet() -> Iterator[None]:
     transformers_logging.disable_progress_bar()
     hub.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        # The GGUF reader draws its progress whatever the settings say.
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

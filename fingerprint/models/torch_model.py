@@ -67,10 +67,6 @@ class TorchModel:
         """Its tokenizer."""
         return self._tokenizer
 
-    def token_ids(self, prompt: Prompt) -> list[int]:
-        """The prompt as this model reads it."""
-        return self._encode(prompt)
-
     def length(self, prompt: Prompt) -> int:
         key = (prompt.channel, prompt.system, prompt.text)
         if key not in self._lengths:
@@ -83,7 +79,7 @@ class TorchModel:
 
     @torch.inference_mode()
     def distributions(self, batch: Sequence[DistributionRequest]) -> list[list[Distribution]]:
-        encoded = [self._encode_with_positions(request) for request in batch]
+        encoded = [self.token_places(request) for request in batch]
         places = [[place for _, place in found] for _, found in encoded]
         logits = self._logits_at([ids for ids, _ in encoded], places)
         topk = max((request.topk for request in batch), default=0)
@@ -169,7 +165,7 @@ class TorchModel:
     def _plain_ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _encode_with_positions(self, request: DistributionRequest) -> tuple[list[int], list[tuple[int, int]]]:
+    def token_places(self, request: DistributionRequest) -> tuple[list[int], list[tuple[int, int]]]:
         """Token ids, and for each wanted byte offset that is a token border: (offset, index of the token before)."""
         ids = self._encode(request.prompt)
         text = request.prompt.text
