@@ -180,7 +180,7 @@ def _build_minimal(rows: Iterator[tuple[int, dict[str, Any]]], name: str, stem: 
     prompts: dict[str, Prompt] = {}
     samples: list[Sample] = []
     draws: dict[str, int] = {}
-    model_name = stem
+    names: set[str] = set()
     for number, row in rows:
         text, output = row.get("prompt"), row.get("output")
         if not isinstance(text, str) or not isinstance(output, str):
@@ -190,7 +190,12 @@ def _build_minimal(rows: Iterator[tuple[int, dict[str, Any]]], name: str, stem: 
                 hint='A minimal row is {"prompt": "…", "output": "…"}.',
             )
         if isinstance(row.get("model"), str) and row["model"]:
-            model_name = row["model"]
+            names.add(row["model"])
+        if len(names) > 1:
+            raise RecordingError(
+                f"The recording {name} holds answers of several models: {', '.join(map(safe_text, sorted(names)))}.",
+                hint="Write the rows of each model into a file of its own.",
+            )
         prompt = Prompt(id=_prompt_id(row, text), text=text, system=str(row.get("system") or ""))
         known = prompts.setdefault(prompt.id, prompt)
         if known.text != text:
@@ -200,7 +205,7 @@ def _build_minimal(rows: Iterator[tuple[int, dict[str, Any]]], name: str, stem: 
         draws[prompt.id] = draw + 1
         samples.append(Sample(prompt=prompt.id, draw=draw, text=output[:MAX_ANSWER]))
     content = digest([[sample.prompt, sample.draw, sample.text] for sample in samples])
-    info = ModelInfo(name=model_name, kind="rows", digest=content)
+    info = ModelInfo(name=next(iter(names), stem), kind="rows", digest=content)
     return Recording(model=info, prompts=tuple(prompts.values()), samples=tuple(samples))
 
 

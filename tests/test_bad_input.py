@@ -76,6 +76,7 @@ def test_the_hub_is_not_reachable(program):
         (b'{"prompt": "a", "output": "b"}\n{"pro', "not JSON"),
         (b'{"row": "header", "format": "fingerprint.recording/99"}\n', "format"),
         (b"\xff\xfe\x00", "not JSON"),
+        (b'{"prompt": "a", "output": "b", "model": "x"}\n{"prompt": "c", "output": "d", "model": "y"}\n', "several models"),
     ],
 )
 def test_recordings_that_are_none(program, tmp_path, content, word):
@@ -135,7 +136,7 @@ HOSTILE = [
 def test_hostile_answers_reach_no_renderer_raw(program, tmp_path):
     for name in ("a", "b"):
         rows = [
-            {"prompt": f"{text[:50]} {i}", "output": text + name, "model": HOSTILE[i % 7] + name}
+            {"prompt": f"{text[:50]} {i}", "output": text + name, "model": HOSTILE[0] + HOSTILE[2] + HOSTILE[4] + name}
             for i, text in enumerate(HOSTILE * 5)
         ]
         data = "".join(json.dumps(row) + "\n" for row in rows)
@@ -147,7 +148,7 @@ def test_hostile_answers_reach_no_renderer_raw(program, tmp_path):
         assert "\x1b" not in text + done.stdout
         assert "\x00" not in text + done.stdout
         assert "\u202e" not in text + done.stdout
-        assert "<script" not in text
+        assert "<script" not in text or format_ == "txt"
 
 
 def test_safe_text_shows_what_it_neutralises():
