@@ -25,6 +25,7 @@ from fingerprint.errors import RecordingError, UsageError
 from fingerprint.evidence.case import Case
 from fingerprint.evidence.likelihood import scorable
 from fingerprint.evidence.methods import examine
+from fingerprint.lineage import open_tensor_evidence
 from fingerprint.models.base import Backend, ScoreRequest
 from fingerprint.models.handshake import shake_hands
 from fingerprint.models.registry import open_model
@@ -83,6 +84,8 @@ def compare(
         save(recordings, save_to)
     case = make_case(recordings, read_folder(panel) if panel else shipped.recordings(), seed=options.settings.seed)
     evidence, skipped = examine(case)
+    tensors, closed = open_tensor_evidence([suspect, reference, *controls], seed=options.settings.seed)
+    evidence, skipped = (*tensors, *evidence), (*closed, *skipped)
     calibration = options.calibration or shipped_calibration()
     verdict = decide(case, evidence, calibration)
     result = build_result(case, evidence, skipped, verdict, calibration, prior=options.prior)

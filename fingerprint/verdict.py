@@ -16,6 +16,9 @@ from fingerprint.evidence.case import Case
 from fingerprint.evidence.weights import sketch_distance
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
+#: What the weights alone show; closed: there is nothing to see.
+Weights = Literal["copy", "descent", "independent", "unclear", "closed"]
+_EXACT_TESTS = ("tensor_places", "tensor_vectors")
 Direction = Literal["suspect_from_reference", "reference_from_suspect", "undetermined"]
 
 #: An accusation needs a capped likelihood ratio of ten, and its interval must stay above three.
@@ -26,6 +29,16 @@ CLEAR = -0.5
 #: initialisations gave at most 0.05 on the zoo; a thousand steps of fine-tuning leave above 0.9.
 DESCENT_R, DESCENT_Z = 0.2, 8.0
 INDEPENDENT_R = 0.1
+#: Whole tensors: log10 p of exact tests under independent initialisation. Twins of the zoo stay above −5 in hundreds of
+#: pairs, continued pretraining with ten times the steps goes below −80; between the two nothing is concluded.
+TENSOR_DESCENT, TENSOR_INDEPENDENT = -9.0, -4.0
+#: The order of neurons alone accuses only where most of them are in order: sorted neurons would be in order by chance.
+ORDER_RHO = 0.5
+#: After turning the residual stream there is no exact null. Same-data twins of the zoo reach a cosine of 0.33 and a CKA of
+#: 0.53; turned and narrowed copies stay above 0.9.
+ALIGNED_COSINE, ALIGNED_CKA = 0.7, 0.8
+#: A copy: all values are equal, or where rounding to an integer grid puts them; in this share of the weights.
+SAME_EXACT, SAME_GRID = 1.0, 0.95
 #: A copy in another number format: this share of values lies exactly where rounding puts them.
 SAME_ROUNDED, SAME_COVERAGE = 0.97, 0.9
 #: Without this many named controls no behaviour speaks for derivation: against strangers alone every model that read
@@ -49,14 +62,49 @@ class Verdict:
 def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -> Verdict:
     """The verdict on a case."""
     found = {item.method: item for item in evidence}
-    weights, identical = found.get("weight_descent"), _identical(case)
-    if identical or (weights and _is_copy(weights)):
-        return _verdict(case, "same", _weights_lr(calibration, weights), calibration)
-    if weights and _descends(weights):
-        kind: Kind = "related" if _sibling(case) else "derived"
-        return _verdict(case, kind, _weights_lr(calibration, weights), calibration)
+    weights = weights_say(case, found)
+    if weights == "copy":
+        return _verdict(case, "same", _weights_lr(calibration, found), calibration, weights)
+    if weights == "descent":
+        kind: Kind = "related" if _sibling(case, found) else "derived"
+        return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights)
+    # Weights decide descent, behaviour decides learning: what the weights said is not counted again here.
     log_lr = _behaviour_lr(case, found, calibration)
-    return _verdict(case, _behaviour_kind(case, found, log_lr), log_lr, calibration)
+    return _verdict(case, _behaviour_kind(weights, log_lr), log_lr, calibration, weights)
+
+
+def weights_say(case: Case, found: Mapping[str, Evidence]) -> Weights:
+    """What the weights alone show: whole tensors where both sides are open, else the sketches of the recordings."""
+    if _identical(case):
+        return "copy"
+    places, sketch = found.get("tensor_places"), found.get("weight_descent")
+    if places is not None:
+        return _tensors_say(found, places)
+    if sketch is not None:
+        if _is_copy(sketch):
+            return "copy"
+        if _descends(sketch):
+            return "descent"
+        return "independent" if sketch.effect < INDEPENDENT_R else "unclear"
+    # Without one matrix of the same name and shape neither can be the other with its weights changed a little.
+    return "independent" if case.suspect.sketch and case.reference.sketch else "closed"
+
+
+def _tensors_say(found: Mapping[str, Evidence], places: Evidence) -> Weights:
+    features = places.features
+    whole = features["coverage"] >= SAME_COVERAGE
+    if whole and features["exact"] >= SAME_EXACT and features["grid"] >= SAME_GRID:
+        return "copy"
+    order, turned = found.get("tensor_order"), found.get("tensor_aligned")
+    if order is not None and order.effect >= ORDER_RHO and order.features["log10_p"] <= TENSOR_DESCENT:
+        return "descent"
+    if turned is not None and turned.effect >= ALIGNED_COSINE and turned.features["cka"] >= ALIGNED_CKA:
+        return "descent"
+    exact = [item.features["log10_p"] for name in _EXACT_TESTS if (item := found.get(name)) is not None]
+    if min(exact) <= TENSOR_DESCENT:
+        return "descent"
+    asked = len(exact) > 1 or turned is not None
+    return "independent" if asked and min(exact) > TENSOR_INDEPENDENT else "unclear"
 
 
 def panel_kind(log_lr: LogLR, shared_prompts: int) -> Kind:
@@ -68,11 +116,10 @@ def panel_kind(log_lr: LogLR, shared_prompts: int) -> Kind:
     return "unrelated" if log_lr.value <= CLEAR else "inconclusive"
 
 
-def _behaviour_kind(case: Case, found: Mapping[str, Evidence], log_lr: LogLR) -> Kind:
+def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
     if log_lr.value >= ACCUSE and log_lr.interval[0] >= ACCUSE_LOW:
         # Without a look at the weights, learning and descent look alike, and text alone shows neither.
-        independent = _independent(case, found.get("weight_descent"))
-        return "distilled" if independent and log_lr.tier == "topk" else "related"
+        return "distilled" if weights == "independent" and log_lr.tier == "topk" else "related"
     if log_lr.interval[1] <= CLEAR:
         return "unrelated"
     return "inconclusive"
@@ -122,11 +169,15 @@ def _covered(case: Case, calibration: Calibration) -> bool:
     return all(calibration.covers(side.model.parameters) for side in (case.suspect, case.reference))
 
 
-def _weights_lr(calibration: Calibration, weights: Evidence | None) -> LogLR:
+def _weights_lr(calibration: Calibration, found: Mapping[str, Evidence]) -> LogLR:
     from math import log10
 
     tier = calibration.tiers["weights"]
-    uncapped = 300.0 if weights is None or not weights.pvalue else -log10(weights.pvalue)
+    powers = [item.features["log10_p"] for item in found.values() if "log10_p" in item.features]
+    sketch = found.get("weight_descent")
+    if sketch is not None and sketch.pvalue and not powers:
+        powers = [log10(sketch.pvalue)]
+    uncapped = min(300.0, -min(powers, default=-300.0))
     return LogLR.bounded("weights", uncapped, (uncapped, uncapped), tier.bounds)
 
 
@@ -143,8 +194,11 @@ def _descends(weights: Evidence) -> bool:
     return weights.effect >= DESCENT_R and weights.features["weight_z"] >= DESCENT_Z
 
 
-def _sibling(case: Case) -> bool:
+def _sibling(case: Case, found: Mapping[str, Evidence]) -> bool:
     """Whether some other model's weights lie between both sides: a common parent."""
+    places = found.get("tensor_places")
+    if places is not None and places.features["between"] < CLOSER:
+        return True
     direct = sketch_distance(case.suspect, case.reference)
     if direct is None:
         return False
@@ -156,13 +210,10 @@ def _sibling(case: Case) -> bool:
     return False
 
 
-def _independent(case: Case, weights: Evidence | None) -> bool:
-    """Whether both sides' weights are open and share no initialisation, or have no matrix in common at all."""
-    if weights is not None:
-        return weights.effect < INDEPENDENT_R
-    return bool(case.suspect.sketch) and bool(case.reference.sketch)
-
-
+_OWN_WEIGHTS = (
+    "{s} and {r} began from random weights of their own: neither is the other changed. Whether one learned from the other, "
+    "the evidence does not decide."
+)
 _SENTENCES: dict[Kind, str] = {
     "same": "{s} has the same weights as {r}, apart from the number format they are stored in.",
     "derived": "The weights of {s} and {r} descend from one training run: one was made from the other, or both from a "
@@ -177,9 +228,10 @@ _SENTENCES: dict[Kind, str] = {
 }
 
 
-def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> Verdict:
+def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration, weights: Weights) -> Verdict:
     factor = 10 ** abs(log_lr.value)
-    sentence = _SENTENCES[kind].format(
+    own = kind == "inconclusive" and weights == "independent"
+    sentence = (_OWN_WEIGHTS if own else _SENTENCES[kind]).format(
         s=case.suspect.model.name, r=case.reference.model.name, x=f"{factor:.2g}" if factor < 100 else f"{factor:,.0f}"
     )
     # A likelihood ratio is symmetric in what it says of direction; nothing measured so far decides it.
@@ -189,8 +241,24 @@ def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) ->
         direction=direction,
         sentence=sentence,
         log_lr=log_lr,
-        limits=tuple(_limits(case, kind, log_lr, calibration)),
+        limits=(*_weights_limits(weights), *_limits(case, kind, log_lr, calibration)),
     )
+
+
+_SAME_SEED = (
+    "Two training runs that began from the same random numbers (the same code, shapes and seed) have weights that descend "
+    "from one initialisation too."
+)
+
+
+def _weights_limits(weights: Weights) -> list[str]:
+    if weights == "independent":
+        return ["Independent initialisation found: this does not exclude distillation."]
+    if weights == "descent":
+        return [_SAME_SEED]
+    if weights == "unclear":
+        return ["The weights neither show a common descent nor exclude it."]
+    return []
 
 
 def _limits(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from fingerprint.cli import bench, collect, compare, demo, matrix, probes, report, zoo
+from fingerprint.cli import bench, claims, collect, compare, demo, matrix, probes, report, weights, zoo
 
 
 def register(app: typer.Typer) -> None:
     """Hang every command on the program."""
     app.command("compare")(compare.compare)
     app.command("collect")(collect.collect)
+    app.command("claims")(claims.claims)
+    app.command("weights")(weights.weights)
     app.command("matrix")(matrix.matrix)
     app.command("report")(report.report)
     app.command("schema")(report.schema)
