@@ -92,7 +92,8 @@ def weights_say(case: Case, found: Mapping[str, Evidence]) -> Weights:
 
 def _tensors_say(found: Mapping[str, Evidence], places: Evidence) -> Weights:
     features = places.features
-    whole = features["coverage"] >= SAME_COVERAGE
+    # Added or reordered tokens are a change, though every old value is still there.
+    whole = features["coverage"] >= SAME_COVERAGE and features["kept"] == 1.0
     if whole and features["exact"] >= SAME_EXACT and features["grid"] >= SAME_GRID:
         return "copy"
     order, turned = found.get("tensor_order"), found.get("tensor_aligned")

@@ -21,7 +21,9 @@ from scipy.stats import t as student
 
 Floats = NDArray[np.floating]
 _LN10 = math.log(10)
-_ROUNDS, _BLOCK = 4999, 1 << 22
+#: Relabellings of a test.
+ROUNDS = 4999
+_BLOCK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class LogTest:
     n: int
 
 
-def trace_test(table: Floats, *, seed: int, rounds: int = _ROUNDS) -> LogTest:
+def trace_test(table: Floats, *, seed: int, rounds: int = ROUNDS) -> LogTest:
     """Is the trace of a (d, d) table larger than under relabelled columns?
 
     ``table`` is a sum of Aᵀ B over matrices whose columns are residual dimensions; its trace adds up how far

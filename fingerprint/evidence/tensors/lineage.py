@@ -123,6 +123,7 @@ def _places(places: Places, sides: Sides) -> Evidence:
             "coverage": min(places.covered),
             "exact": min(exact, default=1.0) if places.matrices else 0.0,
             "grid": min(grid, default=1.0) if places.matrices else 0.0,
+            "kept": min((m.kept for m in matrices), default=0.0),
             "distance": float(np.mean([m.distance for m in matrices])) if matrices else 2.0,
             "between": between(sides.suspect, sides.reference, sides.others),
         },

@@ -68,7 +68,7 @@ def _dot(a: Values, b: Values) -> float:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """What one pair of matrices showed. ``rounded`` is the share of values that rounding explains, ``grid`` whether an
-    integer grid was needed to explain them.
+    integer grid was needed to explain them; ``kept`` is the share of the larger side's vectors that have a partner.
     """
 
     key: Key
@@ -80,6 +80,7 @@ class Matrix:
     zeros: tuple[float, float]
     renamed: bool
     vector: bool
+    kept: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +145,7 @@ def _look(pair: Pair) -> tuple[Matrix, tuple[Values, Values] | None]:
         zeros=(sums.zeros[0] / max(sums.count, 1), sums.zeros[1] / max(sums.count, 1)),
         renamed=pair.renamed,
         vector=len(pair.first.tensor.shape) < 2,
+        kept=pair.count / max(pair.first.count, pair.second.count, 1),
     )
     if pair.first.axis is None:
         return matrix, None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.stats.weights_match import assign, standardised, unit_rows
-from fingerprint.stats.weights_null import LogTest, fisher, order_test, trace_test
+from fingerprint.stats.weights_null import ROUNDS, LogTest, fisher, order_test, trace_test
 from fingerprint.tensors.base import Values
 from fingerprint.tensors.model import Weights
 from fingerprint.tensors.roles import ATTENTION, NEURON
@@ -80,7 +80,7 @@ class Basis:
         return standardised(vectors) if self.turn is None else unit_rows(vectors)
 
 
-def same_vectors(first: Weights, second: Weights, basis: Basis, *, seed: int) -> Vectors | None:
+def same_vectors(first: Weights, second: Weights, basis: Basis, *, seed: int, rounds: int = ROUNDS) -> Vectors | None:
     """Match layers, then their vectors, and test. None where no layer of both has a role in common."""
     roles = [role for role in NEURON if _has(first, role) and _has(second, role)]
     if not roles or not first.layers or not second.layers:
@@ -97,7 +97,7 @@ def same_vectors(first: Weights, second: Weights, basis: Basis, *, seed: int) ->
     orders = [match.order for match in found]
     return Vectors(
         layers=tuple(found),
-        held_out=trace_test(table, seed=seed),
+        held_out=trace_test(table, seed=seed, rounds=rounds),
         cosine=total / max(count, 1),
         matched=float(np.mean([match.matched for match in found])),
         order_log10_p=fisher([test.log10_p for test in orders]),
