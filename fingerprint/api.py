@@ -84,7 +84,7 @@ def compare(
         save(recordings, save_to)
     case = make_case(recordings, read_folder(panel) if panel else shipped.recordings(), seed=options.settings.seed)
     evidence, skipped = examine(case)
-    tensors, closed = open_tensor_evidence([suspect, reference, *controls], seed=options.settings.seed)
+    tensors, closed = open_tensor_evidence(case, [suspect, reference, *controls])
     evidence, skipped = (*tensors, *evidence), (*closed, *skipped)
     calibration = options.calibration or shipped_calibration()
     verdict = decide(case, evidence, calibration)

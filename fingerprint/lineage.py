@@ -20,6 +20,8 @@ from fingerprint.canonical import digest
 from fingerprint.errors import ModelError, SpecError
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
+from fingerprint.evidence.tensors.image import NAME as IMAGE
+from fingerprint.evidence.tensors.image import output_image
 from fingerprint.evidence.tensors.lineage import PLACES, Sides, tensor_evidence
 from fingerprint.models.identity import weights_digest
 from fingerprint.models.spec import parse_spec
@@ -79,10 +81,11 @@ def compare_weights(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """What the weights of two models say, in the words of `verdict.weights_say`, and the smallest log10 p-value."""
+    """What two models' weights say, in the words of `verdict.weights_say`; the smallest log10 p-value; all evidence."""
 
     kind: str
     log10_p: float
+    evidence: tuple[Evidence, ...] = ()
 
 
 def weights_relation(suspect: str, reference: str, *, seed: int = 0) -> Relation:
@@ -92,22 +95,27 @@ def weights_relation(suspect: str, reference: str, *, seed: int = 0) -> Relation
     evidence, _ = tensor_evidence(Sides(suspect=models[0], reference=models[1], seed=seed))
     found = {item.method: item for item in evidence}
     powers = [item.features["log10_p"] for item in evidence if "log10_p" in item.features]
-    return Relation(kind=weights_say(case, found), log10_p=min(powers, default=0.0))
+    return Relation(kind=weights_say(case, found), log10_p=min(powers, default=0.0), evidence=tuple(evidence))
 
 
-def open_tensor_evidence(specs: Sequence[str], *, seed: int = 0) -> tuple[list[Evidence], list[Skipped]]:
+def open_tensor_evidence(case: Case, specs: Sequence[str]) -> tuple[list[Evidence], list[Skipped]]:
     """Tensor evidence on suspect and reference, the first two of the specs, as a part of a larger comparison.
 
-    A fault of the weights is a reason for skipping here: what was collected from the models must not be lost.
+    Where only the reference is open, the suspect's log-probabilities are held against its output head. A fault of the
+    weights is a reason for skipping here: what was collected from the models must not be lost.
     """
     parsed = [parse_spec(spec) for spec in specs]
-    closed = [str(spec) for spec in parsed[:2] if spec.scheme not in OPEN_SCHEMES]
-    if closed:
-        return [], [Skipped(method=PLACES, reason="the tensors of one side are not on this disk")]
+    is_open = [spec.scheme in OPEN_SCHEMES for spec in parsed]
     try:
+        if not all(is_open[:2]):
+            closed = Skipped(method=PLACES, reason="the tensors of one side are not on this disk")
+            if not is_open[1]:
+                return [], [closed, Skipped(method=IMAGE, reason="the reference's weights are not on this disk")]
+            found = output_image(case, open_weights(parsed[1]))
+            return ([found], [closed]) if isinstance(found, Evidence) else ([], [closed, found])
         models = [open_weights(spec) for spec in parsed[:2]]
-        others = [open_weights(spec) for spec in parsed[2:] if spec.scheme in OPEN_SCHEMES]
-        return tensor_evidence(Sides(suspect=models[0], reference=models[1], others=tuple(others), seed=seed))
+        others = [open_weights(spec) for spec, known in zip(parsed[2:], is_open[2:], strict=True) if known]
+        return tensor_evidence(Sides(suspect=models[0], reference=models[1], others=tuple(others), seed=case.seed))
     except (ModelError, SpecError) as error:
         return [], [Skipped(method=PLACES, reason=f"the weights cannot be compared: {error}")]
 

@@ -37,6 +37,9 @@ ORDER_RHO = 0.5
 #: After turning the residual stream there is no exact null. Same-data twins of the zoo reach a cosine of 0.33 and a CKA of
 #: 0.53; turned and narrowed copies stay above 0.9.
 ALIGNED_COSINE, ALIGNED_CKA = 0.7, 0.8
+#: Log-probabilities that the reference's head cannot make, in nearly all contexts: copies of the zoo leave 2e-5, students
+#: of the reference 0.1 and its fine-tunes with a trained head 0.4. A small value is descent; a large one excludes nothing.
+SAME_IMAGE = 0.03
 #: A copy: all values are equal, or where rounding to an integer grid puts them; in this share of the weights.
 SAME_EXACT, SAME_GRID = 1.0, 0.95
 #: A copy in another number format: this share of values lies exactly where rounding puts them.
@@ -81,13 +84,20 @@ def weights_say(case: Case, found: Mapping[str, Evidence]) -> Weights:
     if places is not None:
         return _tensors_say(found, places)
     if sketch is not None:
-        if _is_copy(sketch):
-            return "copy"
-        if _descends(sketch):
-            return "descent"
-        return "independent" if sketch.effect < INDEPENDENT_R else "unclear"
+        return _sketch_says(sketch)
+    image = found.get("output_image")
+    if image is not None and image.interval is not None and image.interval[1] <= SAME_IMAGE:
+        return "descent"
     # Without one matrix of the same name and shape neither can be the other with its weights changed a little.
     return "independent" if case.suspect.sketch and case.reference.sketch else "closed"
+
+
+def _sketch_says(sketch: Evidence) -> Weights:
+    if _is_copy(sketch):
+        return "copy"
+    if _descends(sketch):
+        return "descent"
+    return "independent" if sketch.effect < INDEPENDENT_R else "unclear"
 
 
 def _tensors_say(found: Mapping[str, Evidence], places: Evidence) -> Weights:
@@ -178,7 +188,8 @@ def _weights_lr(calibration: Calibration, found: Mapping[str, Evidence]) -> LogL
     sketch = found.get("weight_descent")
     if sketch is not None and sketch.pvalue and not powers:
         powers = [log10(sketch.pvalue)]
-    uncapped = min(300.0, -min(powers, default=-300.0))
+    # Equal digests and an equal output image have no p-value: they are worth what the calibration supports.
+    uncapped = min(300.0, -min(powers)) if powers else tier.bounds[1]
     return LogLR.bounded("weights", uncapped, (uncapped, uncapped), tier.bounds)
 
 

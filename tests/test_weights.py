@@ -13,8 +13,11 @@ from safetensors.numpy import save_file
 from fingerprint import lineage, shipped
 from fingerprint.bench import weights_transforms as change
 from fingerprint.bench.weights_gguf import write_gguf
+from fingerprint.calibration.model import shipped as shipped_calibration
 from fingerprint.errors import FingerprintError, ModelBroken, ModelError, ModelRefused, SpecError
+from fingerprint.evidence.case import Case
 from fingerprint.models.weight_files import open_weights
+from fingerprint.verdict import decide
 
 MODELS = shipped.root() / "models"
 
@@ -271,7 +274,9 @@ def test_nan_is_refused_by_name_and_skipped_in_a_larger_comparison(teacher: chan
     path = str(change.write_small(change.replace(teacher, tensors=tensors), tmp_path / "nan"))
     with pytest.raises(ModelBroken, match=r"model\.layers\.1\.mlp\.up_proj\.weight .* NaN"):
         lineage.compare_weights(path, "zoo:teacher")
-    evidence, skipped = lineage.open_tensor_evidence([path, "zoo:teacher"])
+    recordings = {recording.model.name: recording for recording in shipped.recordings()}
+    case = Case(suspect=recordings["student"], reference=recordings["teacher"])
+    evidence, skipped = lineage.open_tensor_evidence(case, [path, "zoo:teacher"])
     assert not evidence
     assert "NaN" in skipped[0].reason
 
@@ -311,3 +316,28 @@ def test_the_command_prints_a_report_and_never_imports_torch(program):
     import subprocess
 
     assert subprocess.run([__import__("sys").executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_the_output_image_tells_a_served_copy_from_a_student():
+    closed = {r.model.name: change.replace(r, sketch=()) for r in shipped.recordings()}
+    blind = change.replace(closed["teacher"].model, weights="", digest="sha256:0")
+    served = change.replace(closed["teacher"], model=blind)
+    residuals = {}
+    for name, suspect in {"copy": served, "student": closed["student"], "twin": closed["twin"]}.items():
+        case = Case(suspect=suspect, reference=closed["teacher"])
+        (found,), _ = lineage.open_tensor_evidence(case, ["rec:answers.jsonl", "zoo:teacher"])
+        residuals[name] = found.effect
+        verdict = decide(case, [found], shipped_calibration())
+        assert verdict.kind == ("derived" if name == "copy" else "inconclusive")
+    assert residuals["copy"] < 0.001
+    assert residuals["student"] > 0.05
+    assert residuals["twin"] > residuals["student"]
+
+
+def test_short_lists_have_no_output_image():
+    recordings = {recording.model.name: recording for recording in shipped.recordings()}
+    cut = tuple(change.replace(d, tokens=d.tokens[:20], logprobs=d.logprobs[:20]) for d in recordings["twin"].distributions)
+    case = Case(suspect=change.replace(recordings["twin"], distributions=cut), reference=recordings["teacher"])
+    evidence, skipped = lineage.open_tensor_evidence(case, ["rec:answers.jsonl", "zoo:teacher"])
+    assert not evidence
+    assert "129 are needed" in " ".join(item.reason for item in skipped)

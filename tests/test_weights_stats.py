@@ -12,6 +12,7 @@ from scipy.stats import binom, chi2
 from scipy.stats import t as student
 
 from fingerprint.evidence.tensors.vectors import Basis, same_vectors
+from fingerprint.stats.weights_image import image_residual
 from fingerprint.stats.weights_match import assign, rotation_between, shares, standardised, unbiased_cka
 from fingerprint.stats.weights_null import fisher, order_test, smallest, trace_test
 from fingerprint.stats.weights_round import grid_share, within_rounding
@@ -200,3 +201,13 @@ def test_half_a_step_is_what_rounding_explains():
     assert within_rounding(values, copy, None, step) == 1.0
     assert within_rounding(values, copy, None, None) < 0.3
     assert within_rounding(values, copy + np.float32(0.08), None, step) < 0.9
+
+
+def test_the_image_of_a_head_is_recognised_and_strangers_leave_what_chance_leaves():
+    rng = np.random.default_rng(4)
+    head, other = rng.standard_normal((2, 200, 24))
+    own = [image_residual(head @ rng.standard_normal(24) - 3.0, head) for _ in range(20)]
+    strange = [image_residual(other @ rng.standard_normal(24), head) for _ in range(200)]
+    assert max(own) < 1e-6
+    assert np.mean(np.square(strange)) == pytest.approx((200 - 24 - 1) / 199, abs=0.02)
+    assert image_residual(np.ones(10), head[:10]) == 1.0

@@ -92,3 +92,45 @@ def real(
     if output is not None:
         common.write_text(written, output)
     sys.stdout.write(written)
+
+
+@app.command("weights")
+def weights(
+    work: Annotated[Path, typer.Option("--work", help="Folder for the models that are made, a few hundred MB.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of training texts; without it nothing is trained.")
+    ] = None,
+    zoo: Annotated[
+        Path | None, typer.Option("--zoo", help="Folder of trained models with cards, all pairs of them.")
+    ] = None,
+    recordings: Annotated[
+        Path | None, typer.Option("--recordings", help="Folder of recordings with cards, for the sketches.")
+    ] = None,
+    twins: Annotated[int, typer.Option("--twins", min=2, help="Tiny twins to train.")] = 10,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+) -> None:
+    """Error rates of the weights route: everything that people do to weights, against models that began on their own."""
+    from fingerprint.bench import weights as bench
+
+    table = bench.run(work, bench.Inputs(data=data, zoo=zoo, recordings=recordings, twins=twins), common.say)
+    text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
+@app.command("weights-speed")
+def weights_speed(
+    work: Annotated[Path, typer.Option("--work", help="Folder for the models that are made, 8 GB.")],
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A GGUF file of a real model, against a copy of it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+) -> None:
+    """Time, memory and growth of the weights route up to half a billion parameters, and the digest against the disk."""
+    from fingerprint.bench import weights_speed as bench
+
+    text = json.dumps(bench.run(work, model, common.say), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
