@@ -34,7 +34,7 @@ def output_image(case: Case, reference: Weights) -> Evidence | Skipped:
     if longest <= part.width + 1:
         return Skipped(
             method=NAME,
-            reason=f"{case.suspect.model.name} lists {longest} log-probabilities, and more than {part.width + 1} are needed",
+            reason=f"{case.suspect.model.name} lists {longest} log-probabilities; more than {part.width + 1} are needed",
         )
     wanted = sorted({row for token, row in rows.items() if row < part.count and token})
     head = dict(zip(wanted, gather(part, np.array(wanted)), strict=True))
@@ -60,7 +60,7 @@ def output_image(case: Case, reference: Weights) -> Evidence | Skipped:
         interval=(low, high),
         n=len(found),
         note="share of the log-probabilities that the reference's output head cannot make: near 0 for a copy or a model "
-        "with the same head, large for every model with a head of its own, a distilled one too; the interval is over contexts",
+        "with the same head, large for a model with a head of its own, a distilled one too; the interval is over contexts",
         controls=controls,
         features={"image_residual": value},
     )
