@@ -126,7 +126,7 @@ def _special(model: change.Small, work: Path) -> Iterator[tuple[str, str, str]]:
 def _against(path: str, source: str, strangers: Sequence[str], group: str, truth: str) -> Iterator[Item]:
     yield Item(suspect=path, reference=f"zoo:{source}", group=group, truth=truth)
     for name in strangers:
-        yield Item(suspect=path, reference=f"zoo:{name}", group=group, truth="unrelated")
+        yield Item(suspect=path, reference=f"zoo:{name}", group="changed models against others", truth="unrelated")
 
 
 def independent_pairs() -> list[Item]:
@@ -165,12 +165,22 @@ def zoo_items(folder: Path) -> list[Item]:
     for first, second in combinations(cards, 2):
         if None in (roots[first], roots[second]):
             continue
+        if first in _ancestors(second, cards):
+            first, second = second, first  # noqa: PLW2901  # the later one is the suspect
         related = roots[first] == roots[second]
         twins = cards[first]["pedigree"] == cards[second]["pedigree"]
-        group = "laboratory zoo, one lineage" if related else f"laboratory zoo, {'same' if twins else 'other'} data"
+        kin = "descendant" if second in _ancestors(first, cards) else "siblings"
+        group = f"laboratory zoo, {kin if related else 'same data' if twins else 'other data'}"
+        if related and cards[first]["mechanism"] == "finetune" and cards[first]["parents"] == [second]:
+            group = "fine-tuned, laboratory zoo"
         names = [str(folder / name) for name in (first, second)]
         items.append(Item(suspect=names[0], reference=names[1], group=group, truth="derived" if related else "unrelated"))
     return items
+
+
+def _ancestors(name: str, cards: dict[str, Any]) -> set[str]:
+    parents = cards[name]["parents"] if name in cards else []
+    return {*parents, *(older for parent in parents for older in _ancestors(parent, cards))}
 
 
 def _root(name: str, cards: dict[str, Any]) -> str | None:
@@ -179,7 +189,8 @@ def _root(name: str, cards: dict[str, Any]) -> str | None:
     if card is None:
         return None
     if card["mechanism"] in ("pretrain", "distill_logits", "distill_text"):
-        return name if not card["settings"].get("teacher_init") else None
+        # A student may begin from its teacher's own random numbers; that is neither descent nor independence.
+        return None if card["settings"].get("init_of") or "init" in name else name
     found = {_root(parent, cards) for parent in card["parents"][:1]}
     return found.pop() if len(found) == 1 else None
 
@@ -254,15 +265,25 @@ def _directions(found: Sequence[Measured]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for m in found:
         lean = m.effect("tensor_direction")
-        if m.item.truth == "derived" and lean is not None and "zoo" not in m.item.group:
+        if m.item.truth == "derived" and lean is not None and "siblings" not in m.item.group:
             row = table.setdefault(m.item.group, {"right": 0, "wrong": 0, "none": 0})
             row["right" if lean > 0 else "wrong" if lean < 0 else "none"] += 1
     total = {name: sum(row[name] for row in table.values()) for name in ("right", "wrong", "none")}
-    return {"all": total, **table}
+    return {"all": total, "kurtosis clock on trained children": _clock(found), **table}
+
+
+def _clock(found: Sequence[Measured]) -> dict[str, int]:
+    """How often the later of two models has the heavier tails, where it was trained and nothing else."""
+    gaps = [
+        next(part.statistic for part in m.relation.evidence if part.method == "tensor_direction")
+        for m in found
+        if m.item.truth == "derived" and m.item.group.startswith(("fine-tuned", "continued"))
+    ]
+    return {"right": sum(gap > 0 for gap in gaps), "wrong": sum(gap <= 0 for gap in gaps)}
 
 
 def merges(work: Path, extra: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Shares of two parents that were estimated, against the truth, a third candidate beside them."""
+    """Shares of two parents, estimated against the truth after a little more noise, a third candidate beside them."""
     teacher = change.read_small(shipped.root() / "models" / "teacher")
     tuned = [change.write_small(change.noise(0.2)(teacher, np.random.default_rng(n)), work / f"n{n}") for n in (1, 2)]
     families = [(str(tuned[0]), str(tuned[1])), (str(shipped.root() / "models" / "finetune"), str(tuned[0])), *extra]
@@ -270,7 +291,8 @@ def merges(work: Path, extra: Sequence[tuple[str, str]]) -> dict[str, Any]:
     for number, (first, second) in enumerate(families):
         parents = [change.read_small(Path(path)) for path in (first, second)]
         for weight in (0.2, 0.5, 0.8):
-            child = change.write_small(change.averaged(parents[0], parents[1], weight), work / f"merge-{number}-{weight}")
+            blend = change.noise(0.02)(change.averaged(parents[0], parents[1], weight), np.random.default_rng(8))
+            child = change.write_small(blend, work / f"merge-{number}-{weight}")
             decoy = str(change.write_small(change.noise(0.2)(parents[0], np.random.default_rng(9)), work / f"d{number}"))
             candidates = [open_weights(path) for path in (first, second, decoy)]
             found = merge(open_weights(str(child)), candidates)

@@ -41,18 +41,18 @@ class Trained:
 
 
 def train_all(data: Path, work: Path, twins: int, say: Say) -> list[Trained]:
-    """Tiny twins, and from the first two of them continuations of 0.1, 1 and 10 times their own training.
+    """Tiny twins, and from the first two of them continuations of 0.1 and 1 times their own training, of one 10 times.
 
     A model whose folder is there is not trained again.
     """
-    found = [_model(f"tiny-{number}", "", 1.0, data, work, say) for number in range(twins)]
+    roots = [_model(f"tiny-{number}", "", 1.0, data, work, say) for number in range(2)]
     children = [
         _model(f"{root.name}-{corpus}-x{times:g}", root.name, times, data, work, say)
-        for root in found[:2]
-        for times in (0.1, 1.0, 10.0)
+        for root in roots
+        for times in ((0.1, 1.0, 10.0) if root is roots[0] else (0.1, 1.0))
         for corpus in ("first", "other")
     ]
-    return [*found, *children]
+    return [*roots, *(_model(f"tiny-{number}", "", 1.0, data, work, say) for number in range(2, twins)), *children]
 
 
 def _model(name: str, parent: str, times: float, data: Path, work: Path, say: Say) -> Trained:

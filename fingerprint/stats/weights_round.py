@@ -30,9 +30,11 @@ def grid_share(first: Floats, second: Floats) -> float:
     best = 0.0
     for width in _BLOCKS:
         block = width or first.shape[1]
-        if first.shape[1] % block:
+        # Where rows are no whole number of blocks, the blocks run on from row to row.
+        whole = first.size // block * block
+        if not whole:
             continue
-        a, b = first.reshape(-1, block), second.reshape(-1, block)
+        a, b = first.ravel()[:whole].reshape(-1, block), second.ravel()[:whole].reshape(-1, block)
         best = max(best, on_grid(a, b), on_grid(b, a))
     return best
 

@@ -18,8 +18,8 @@ from fingerprint.tensors.roles import ATTENTION, EMBED, NEURON
 
 #: Vectors of a matrix that stand for it.
 _ROWS, _CLOCK_ROWS = 32, 512
-#: A difference in the share of zeros that pruning explains, and one in kurtosis that training does.
-_ZEROS, _KURTOSIS = 0.02, 0.002
+#: A difference in the share of zeros that pruning explains.
+_ZEROS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +32,14 @@ class Direction:
 
 
 def direction(first: Weights, second: Weights, places: Places) -> Direction:
-    """Who came first, by what can only be lost (precision, weights, layers) or added (tokens), else by kurtosis.
+    """Who came first, by what can only be lost (precision, weights, layers) or added (tokens).
 
-    Kurtosis of the weights as a clock of training is the idea of MoTHer (Horwitz et al. 2024).
+    Kurtosis of the weights as a clock of training is the idea of MoTHer (Horwitz et al. 2024). It is reported and not
+    used: on our fine-tunes it was right no oftener than wrong (``bench/weights.json``).
     """
-    gap = kurtosis(first) - kurtosis(second)
     lean, reason = _lost(first, second, places)
-    if not lean and abs(gap) >= _KURTOSIS:
-        lean, reason = (1 if gap > 0 else -1), "its weights have the heavier tails"
-    return Direction(lean=lean, reason=reason if lean else "nothing tells the two apart", kurtosis=gap)
+    gap = kurtosis(first) - kurtosis(second)
+    return Direction(lean=lean, reason=reason or "nothing was lost or added on either side", kurtosis=gap)
 
 
 def _lost(first: Weights, second: Weights, places: Places) -> tuple[int, str]:

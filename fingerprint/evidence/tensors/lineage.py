@@ -197,7 +197,7 @@ def _direction(sides: Sides, places: Places, tests: Sequence[Evidence | Skipped]
         effect=float(found.lean),
         interval=None,
         n=2,
-        note=f"{said}. Exploratory, and no part of the verdict",
+        note=f"{said} (difference in kurtosis {found.kurtosis:+.3f}, not used). Exploratory, and no part of the verdict",
         features={"lean": float(found.lean)},
     )
 

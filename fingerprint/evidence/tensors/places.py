@@ -19,6 +19,8 @@ from fingerprint.tensors.roles import EMBED, HEAD
 _VECTORS, _DIMENSIONS = 1024, 2048
 #: Rounding is looked at only where the values agree this well.
 _ROUNDED_FROM = 0.9
+#: Values of a block that share a scale, in the common formats.
+_BLOCK = 32
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,12 +166,12 @@ def _rounding(pair: Pair, sums: Sums, chosen: NDArray[np.intp], rows: tuple[Valu
     share = within_rounding(rows[0], rows[1], steps[0], steps[1])
     if integers or share == 1.0:
         return share, integers
-    native = rows if pair.first.axis != 0 else None
-    return (max(share, grid_share(*native)), True) if native else (max(share, _grid_across(pair)), True)
+    in_blocks = pair.first.axis != 0 and pair.first.tensor.columns % _BLOCK == 0
+    return max(share, grid_share(*rows) if in_blocks else _stored_grid(pair)), True
 
 
-def _grid_across(pair: Pair) -> float:
-    """The same for a matrix whose stored rows are not its vectors: blocks run along what is stored."""
+def _stored_grid(pair: Pair) -> float:
+    """The same for a matrix whose vectors are no rows of blocks: blocks run along what is stored."""
     last = min(pair.first.tensor.rows, _VECTORS)
     return grid_share(pair.first.tensor.read(0, last), pair.second.tensor.read(0, last))
 
