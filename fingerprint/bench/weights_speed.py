@@ -24,8 +24,9 @@ import json, resource, sys, time
 from fingerprint import lineage
 start = time.monotonic()
 result = lineage.compare_weights(sys.argv[1], sys.argv[2]).result
-print(json.dumps({"seconds": round(time.monotonic() - start, 1), "verdict": result.verdict.kind,
-                  "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)}))
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"seconds": round(time.monotonic() - start, 1), "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
+                  "verdict": result.verdict.kind, "peak_mb": round(used.ru_maxrss / 1024)}))
 """
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float32]
-#: Values that are turned into float32 at once: 64 MB a side.
-CHUNK = 1 << 24
+#: Values that are turned into float32 at once: 8 MB a side, which stays near the processor.
+CHUNK = 1 << 21
 Rows = Callable[[int, int], Values]
 
 

@@ -15,6 +15,8 @@ WIDTH |= {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
 #: Bits of the fraction: a value rounded to the format is off by at most 2^-(bits + 1) of itself.
 _FRACTION = {"F64": 23, "F32": 23, "F16": 10, "BF16": 7, "F8_E4M3": 3, "F8_E5M2": 2}
+#: Smallest normal numbers of the formats with fewer exponents than float32.
+_NORMAL = {"F16": 2.0**-14, "F8_E4M3": 2.0**-6, "F8_E5M2": 2.0**-14}
 
 
 def decode(raw: NDArray[np.uint8], format_: str) -> Values:
@@ -49,9 +51,10 @@ def _small_floats(format_: str) -> Values:
 
 def float_step(values: Values, format_: str) -> Values:
     """Spacing of a floating-point format at each value; half of it is the largest rounding error."""
-    bits = _FRACTION.get(format_, 23)
-    _, exponent = np.frexp(values)
+    # The power of two below each value is its float32 with the fraction cleared.
+    power = (np.ascontiguousarray(values).view(np.uint32) & np.uint32(0x7F800000)).view(np.float32)
     # Below the smallest normal number the spacing stays what it is there.
-    smallest = {"F16": -13, "F8_E4M3": -5, "F8_E5M2": -13}.get(format_, -125)
-    spacing: Values = np.ldexp(np.float32(1.0), np.maximum(exponent, smallest) - 1 - bits).astype(np.float32)
+    spacing: Values = np.maximum(power, np.float32(_NORMAL.get(format_, 2.0**-126))) * np.float32(
+        2.0 ** -_FRACTION[format_]
+    )
     return spacing

@@ -17,7 +17,7 @@ from fingerprint.tensors.model import Weights
 from fingerprint.tensors.roles import ATTENTION, EMBED, NEURON
 
 #: Vectors of a matrix that stand for it.
-_ROWS, _CLOCK_ROWS = 32, 512
+_ROWS, _CLOCK_ROWS = 32, 64
 #: A difference in the share of zeros that pruning explains.
 _ZEROS = 0.02
 

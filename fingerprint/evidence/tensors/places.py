@@ -12,15 +12,16 @@ from fingerprint.stats.weights_match import standardised
 from fingerprint.stats.weights_null import LogTest, smallest, trace_test
 from fingerprint.stats.weights_round import grid_share, within_rounding
 from fingerprint.tensors.base import Values
-from fingerprint.tensors.model import Key, Part
+from fingerprint.tensors.model import Key
 from fingerprint.tensors.roles import EMBED, HEAD
 
 #: Vectors of a matrix, and residual dimensions, that enter the test; correlations are of all values.
 _VECTORS, _DIMENSIONS = 1024, 2048
 #: Rounding is looked at only where the values agree this well.
 _ROUNDED_FROM = 0.9
-#: Values of a block that share a scale, in the common formats.
-_BLOCK = 32
+#: Rows that are looked at for rounding: this many runs of this many.
+_RUN_COUNT, _RUN = 8, 32
+_FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +137,7 @@ def _look(pair: Pair) -> tuple[Matrix, tuple[Values, Values] | None]:
         here = chosen[(chosen >= start) & (chosen < stop)] - start
         kept.append((a[here], b[here]))
     rows = np.concatenate([a for a, _ in kept]), np.concatenate([b for _, b in kept])
-    rounded, grid = _rounding(pair, sums, chosen, rows)
+    rounded, grid = _rounding(pair, sums)
     matrix = Matrix(
         key=pair.first.key,
         count=sums.count,
@@ -155,38 +156,49 @@ def _look(pair: Pair) -> tuple[Matrix, tuple[Values, Values] | None]:
     return matrix, (standardised(rows[0][:, dimensions]), standardised(rows[1][:, dimensions]))
 
 
-def _rounding(pair: Pair, sums: Sums, chosen: NDArray[np.intp], rows: tuple[Values, Values]) -> tuple[float, bool]:
+def _rounding(pair: Pair, sums: Sums) -> tuple[float, bool]:
     """Share of values that rounding explains, and whether only an integer grid explains them."""
     if not sums.unequal:
         return 1.0, False
     if sums.correlation < _ROUNDED_FROM or pair.tokens is not None:
         return 0.0, False
-    steps = [_steps(part, chosen) for part in (pair.first, pair.second)]
-    integers = any(part.tensor.step is not None and not _is_float(part.tensor.format) for part in (pair.first, pair.second))
-    share = within_rounding(rows[0], rows[1], steps[0], steps[1])
+    sides, steps = _stored_runs(pair) if _stored_alike(pair) else _vector_runs(pair)
+    formats = [part.tensor.format for part in (pair.first, pair.second) if part.tensor.step is not None]
+    integers = any(format_ not in _FLOATS for format_ in formats)
+    share = within_rounding(sides[0], sides[1], steps[0], steps[1])
     if integers or share == 1.0:
         return share, integers
-    in_blocks = pair.first.axis != 0 and pair.first.tensor.columns % _BLOCK == 0
-    return max(share, grid_share(*rows) if in_blocks else _stored_grid(pair)), True
+    return max(share, grid_share(sides[0], sides[1])), True
 
 
-def _stored_grid(pair: Pair) -> float:
-    """The same for a matrix whose vectors are no rows of blocks: blocks run along what is stored."""
-    last = min(pair.first.tensor.rows, _VECTORS)
-    return grid_share(pair.first.tensor.read(0, last), pair.second.tensor.read(0, last))
+def _stored_alike(pair: Pair) -> bool:
+    first, second = pair.first, pair.second
+    ordered = {part.order is None for part in (first, second)}
+    return first.axis == second.axis and len(ordered) == 1 and first.tensor.shape == second.tensor.shape
 
 
-def _is_float(format_: str) -> bool:
-    return format_ in ("F64", "F32", "F16", "BF16")
+def _runs(rows: int) -> list[tuple[int, int]]:
+    """Some runs of neighbouring rows from all over, whole blocks of the formats whose blocks run on."""
+    starts = np.unique(np.linspace(0, max(rows - _RUN, 0), _RUN_COUNT).astype(int))
+    return [(int(start), min(int(start) + _RUN, rows)) for start in starts]
 
 
-def _steps(part: Part, chosen: NDArray[np.intp]) -> Values | None:
-    found = []
-    for start, stop in part.spans():
-        here = chosen[(chosen >= start) & (chosen < stop)] - start
-        if here.size:
-            step = part.steps(start, stop)
-            if step is None:
-                return None
-            found.append(step[here])
-    return np.concatenate(found)
+def _stored_runs(pair: Pair) -> tuple[list[Values], list[Values | None]]:
+    """Runs of rows as they are stored, of both sides, and their rounding steps."""
+    tensors = (pair.first.tensor, pair.second.tensor)
+    runs = _runs(tensors[0].rows)
+    sides = [np.concatenate([tensor.read(start, stop) for start, stop in runs]) for tensor in tensors]
+    steps = [
+        None if tensor.step is None else np.concatenate([tensor.step(start, stop) for start, stop in runs])
+        for tensor in tensors
+    ]
+    return sides, steps
+
+
+def _vector_runs(pair: Pair) -> tuple[list[Values], list[Values | None]]:
+    """The same in the order of the vectors, for matrices that are stored differently."""
+    chosen = np.concatenate([np.arange(start, stop) for start, stop in _runs(pair.count)])
+    parts = (pair.first, pair.second)
+    sides = [part.vectors()[chosen] for part in parts]
+    found = [part.steps(0, part.count) for part in parts]
+    return sides, [None if step is None else step[chosen] for step in found]

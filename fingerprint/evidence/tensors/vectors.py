@@ -73,8 +73,8 @@ class Basis:
         half = width // 2
         return Basis(match=np.sort(order[:half][:_HALF]), test=np.sort(order[half:][:_HALF]))
 
-    def first(self, vectors: Values) -> Values:
-        return standardised(vectors) if self.turn is None else unit_rows(vectors @ self.turn)
+    def first(self, vectors: Values, chosen: Rows) -> Values:
+        return standardised(vectors)[chosen] if self.turn is None else unit_rows(vectors[chosen] @ self.turn)
 
     def second(self, vectors: Values) -> Values:
         return standardised(vectors) if self.turn is None else unit_rows(vectors)
@@ -140,7 +140,7 @@ def _scouts(model: Weights, layer: int, role: str, basis: Basis) -> Values | Non
     part = model.parts.get((layer, role))
     if part is None:
         return None
-    return basis.first(part.vectors())[_spread(part.count, _SCOUTS)][:, basis.match]
+    return basis.first(part.vectors(), _spread(part.count, _SCOUTS))[:, basis.match]
 
 
 def _match_neurons(
@@ -152,7 +152,7 @@ def _match_neurons(
     kept: list[Values] = []
     similarity: Values | None = None
     for mine, theirs in known:
-        vectors = basis.first(mine.vectors())[places]
+        vectors = basis.first(mine.vectors(), places)
         kept.append(vectors)
         likeness = vectors[:, basis.match] @ basis.second(theirs.vectors())[:, basis.match].T
         similarity = _added(similarity, likeness)
@@ -188,7 +188,7 @@ def _match_heads(
         mine, theirs = first.parts.get((layers[0], role)), second.parts.get((layers[1], role))
         if mine is None or theirs is None or mine.axis is None:
             continue
-        vectors = basis.first(mine.vectors())[_spread(mine.count, _HEAD_ROWS)]
+        vectors = basis.first(mine.vectors(), _spread(mine.count, _HEAD_ROWS))
         others = basis.second(theirs.vectors())
         rows, partners = assign(vectors[:, basis.match] @ others[:, basis.match].T)
         total += _tested(vectors[rows], others[partners], basis, table)
