@@ -139,10 +139,11 @@ def independent_pairs() -> list[Item]:
 
 def trained_items(data: Path, work: Path, twins: int, say: Say) -> list[Item]:
     """Tiny twins of one configuration and data, and continuations of two of them."""
-    from fingerprint.bench.weights_training import train_all
+    from fingerprint.bench.weights_training import RESTARTED, train_all
 
     models = train_all(data, work, twins, say)
-    roots = [model for model in models if not model.parent]
+    roots = [model for model in models if not model.parent and model.name != RESTARTED]
+    again = next(model for model in models if model.name == RESTARTED)
     items = [
         Item(suspect=str(a.folder), reference=str(b.folder), group="tiny twins", truth="unrelated")
         for a, b in combinations(roots, 2)
@@ -153,7 +154,8 @@ def trained_items(data: Path, work: Path, twins: int, say: Say) -> list[Item]:
         for root in roots[:4]:
             truth = "derived" if root.name == child.parent else "unrelated"
             items.append(Item(suspect=str(child.folder), reference=str(root.folder), group=group, truth=truth))
-    return items
+    again_and_first = {"suspect": str(again.folder), "reference": str(roots[0].folder)}
+    return [*items, Item(**again_and_first, group="same random start, trained apart", truth="same start")]
 
 
 def zoo_items(folder: Path) -> list[Item]:
@@ -209,7 +211,7 @@ def error_rates(found: Sequence[Measured]) -> dict[str, Any]:
     """AUC and TPR at 1 % FPR of every change against all unrelated pairs, and what the unrelated were called."""
     unrelated = np.array([m.score for m in found if m.item.truth == "unrelated"])
     groups = dict.fromkeys(m.item.group for m in found)
-    judged = [m for m in found if m.item.truth != "unrelated" and m.item.group not in OTHER_BASIS]
+    judged = [m for m in found if m.item.truth in ("same", "derived") and m.item.group not in OTHER_BASIS]
     return {
         "all changes": _positive(judged, unrelated),
         "changes": {

@@ -26,6 +26,8 @@ _CONTEXT, _BATCH, _LR = 128, 4, 3e-3
 _SHAPE = Architecture.model_validate(
     {"class": "llama", "hidden": 64, "layers": 2, "heads": 4, "ffn": 176, "context": _CONTEXT}
 )
+#: Trained from the random numbers of tiny-0, in another order of the text.
+RESTARTED = "restarted"
 #: Another text than the first: the harder continuation.
 _CORPORA = {"first": "speeches_sotu.txt.zst", "other": "scripture_web_bible.txt.zst"}
 
@@ -52,7 +54,9 @@ def train_all(data: Path, work: Path, twins: int, say: Say) -> list[Trained]:
         for times in ((0.1, 1.0, 10.0) if root is roots[0] else (0.1, 1.0))
         for corpus in ("first", "other")
     ]
-    return [*roots, *(_model(f"tiny-{number}", "", 1.0, data, work, say) for number in range(2, twins)), *children]
+    again = _model(RESTARTED, "", 1.0, data, work, say)
+    others = [_model(f"tiny-{number}", "", 1.0, data, work, say) for number in range(2, twins)]
+    return [*roots, *others, *children, again]
 
 
 def _model(name: str, parent: str, times: float, data: Path, work: Path, say: Say) -> Trained:
@@ -72,7 +76,8 @@ def _model(name: str, parent: str, times: float, data: Path, work: Path, say: Sa
     if parent:
         network = load_network(work / parent)
     else:
-        network = new_network(_SHAPE, tokenizer.get_vocab_size(), start_id(tokenizer), seed_for("weights", name, "init"))
+        start = seed_for("weights", "tiny-0" if name == RESTARTED else name, "init")
+        network = new_network(_SHAPE, tokenizer.get_vocab_size(), start_id(tokenizer), start)
     corpus = name.split("-")[2] if parent else "first"
     before = torch.get_num_threads()
     torch.set_num_threads(1)
