@@ -159,7 +159,7 @@ def trained_items(data: Path, work: Path, twins: int, say: Say) -> list[Item]:
 
 
 def zoo_items(folder: Path) -> list[Item]:
-    """All pairs of a folder of trained models with cards: one lineage of weights or two."""
+    """Pairs of a folder of trained models with cards: all of one pedigree, and of the pretrained across pedigrees."""
     cards = {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*/card.json"))}
     cards = {name: card for name, card in cards.items() if (folder / name / "model.safetensors").is_file()}
     roots = {name: _root(name, cards) for name in cards}
@@ -171,6 +171,8 @@ def zoo_items(folder: Path) -> list[Item]:
             first, second = second, first  # noqa: PLW2901  # the later one is the suspect
         related = roots[first] == roots[second]
         twins = cards[first]["pedigree"] == cards[second]["pedigree"]
+        if not twins and (cards[first]["parents"] or cards[second]["parents"]):
+            continue
         kin = "descendant" if second in _ancestors(first, cards) else "siblings"
         group = f"laboratory zoo, {kin if related else 'same data' if twins else 'other data'}"
         if related and cards[first]["mechanism"] == "finetune" and cards[first]["parents"] == [second]:
