@@ -91,7 +91,7 @@ def _judged(claim: Claim, relation: Relation, parent: str) -> ClaimResult:
     if relation.kind == "copy":
         status, reason = "supported", "the weights are the same, apart from their number format"
     elif relation.kind == "descent":
-        status, reason = "supported", "the weights descend from one training run; the direction is not tested"
+        status, reason = "supported", "the weights descend from one initialisation; the direction is not tested"
         if claim.relation == "quantized":
             reason += ", and they differ by more than rounding"
     elif relation.kind == "independent":
@@ -114,7 +114,7 @@ def _undeclared(spec: str, free: Sequence[str], seed: int) -> Iterator[ClaimResu
         yield ClaimResult(
             claim=claim,
             status="contradicted" if descends else "untested",
-            reason="no claim names it, but the weights descend from one training run"
+            reason="no claim names it, but the weights descend from one initialisation"
             if descends
             else "no claim names it, and no descent is shown",
             tested_against=given,

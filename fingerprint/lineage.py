@@ -81,10 +81,11 @@ def compare_weights(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """What two models' weights say, in the words of `verdict.weights_say`; the smallest log10 p-value; all evidence."""
+    """What two models' weights say, in the words of `verdict.weights_say`; the smallest log10 p-value; the verdict on them."""
 
     kind: str
     log10_p: float
+    verdict: str
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -95,7 +96,12 @@ def weights_relation(suspect: str, reference: str, *, seed: int = 0) -> Relation
     evidence, _ = tensor_evidence(Sides(suspect=models[0], reference=models[1], seed=seed))
     found = {item.method: item for item in evidence}
     powers = [item.features["log10_p"] for item in evidence if "log10_p" in item.features]
-    return Relation(kind=weights_say(case, found), log10_p=min(powers, default=0.0), evidence=tuple(evidence))
+    return Relation(
+        kind=weights_say(case, found),
+        log10_p=min(powers, default=0.0),
+        verdict=decide(case, evidence, shipped_calibration()).kind,
+        evidence=tuple(evidence),
+    )
 
 
 def open_tensor_evidence(case: Case, specs: Sequence[str]) -> tuple[list[Evidence], list[Skipped]]:

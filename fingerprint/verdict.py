@@ -19,6 +19,7 @@ Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclu
 #: What the weights alone show; closed: there is nothing to see.
 Weights = Literal["copy", "descent", "independent", "unclear", "closed"]
 _EXACT_TESTS = ("tensor_places", "tensor_vectors")
+_LIKENESS = (*_EXACT_TESTS, "tensor_aligned", "weight_descent")
 Direction = Literal["suspect_from_reference", "reference_from_suspect", "undetermined"]
 
 #: An accusation needs a capped likelihood ratio of ten, and its interval must stay above three.
@@ -32,6 +33,9 @@ INDEPENDENT_R = 0.1
 #: Whole tensors: log10 p of exact tests under independent initialisation. Twins of the zoo stay above −5 in hundreds of
 #: pairs, continued pretraining with ten times the steps goes below −80; between the two nothing is concluded.
 TENSOR_DESCENT, TENSOR_INDEPENDENT = -9.0, -4.0
+#: Below this likeness a shared start is all that is shown: two runs from the same random numbers came to 0.54 on the zoo,
+#: as much training again leaves 0.80 and ten times as much less than that start.
+DERIVED_LIKENESS = 0.65
 #: The order of neurons alone accuses only where most of them are in order: sorted neurons would be in order by chance.
 ORDER_RHO = 0.5
 #: After turning the residual stream there is no exact null. Same-data twins of the zoo reach a cosine of 0.33 and a CKA of
@@ -69,7 +73,8 @@ def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -
     if weights == "copy":
         return _verdict(case, "same", _weights_lr(calibration, found), calibration, weights)
     if weights == "descent":
-        kind: Kind = "related" if _sibling(case, found) else "derived"
+        only_start = _likeness(found) < DERIVED_LIKENESS
+        kind: Kind = "related" if only_start or _sibling(case, found) else "derived"
         return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights)
     # Weights decide descent, behaviour decides learning: what the weights said is not counted again here.
     log_lr = _behaviour_lr(case, found, calibration)
@@ -116,6 +121,12 @@ def _tensors_say(found: Mapping[str, Evidence], places: Evidence) -> Weights:
         return "descent"
     asked = len(exact) > 1 or turned is not None
     return "independent" if asked and min(exact) > TENSOR_INDEPENDENT else "unclear"
+
+
+def _likeness(found: Mapping[str, Evidence]) -> float:
+    """How much of the weights is still alike where the best of the comparisons looked; 1 where only an image was seen."""
+    seen = [item.effect for name in _LIKENESS if (item := found.get(name)) is not None]
+    return max(seen, default=1.0)
 
 
 def panel_kind(log_lr: LogLR, shared_prompts: int) -> Kind:
@@ -226,6 +237,10 @@ _OWN_WEIGHTS = (
     "{s} and {r} began from random weights of their own: neither is the other changed. Whether one learned from the other, "
     "the evidence does not decide."
 )
+_ONE_START = (
+    "The weights of {s} and {r} descend from one initialisation, but neither is shown to be made from the other: they may "
+    "have a common parent, or little of a common start is left."
+)
 _SENTENCES: dict[Kind, str] = {
     "same": "{s} has the same weights as {r}, apart from the number format they are stored in.",
     "derived": "The weights of {s} and {r} descend from one training run: one was made from the other, or both from a "
@@ -242,8 +257,12 @@ _SENTENCES: dict[Kind, str] = {
 
 def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration, weights: Weights) -> Verdict:
     factor = 10 ** abs(log_lr.value)
-    own = kind == "inconclusive" and weights == "independent"
-    sentence = (_OWN_WEIGHTS if own else _SENTENCES[kind]).format(
+    words = _SENTENCES[kind]
+    if kind == "inconclusive" and weights == "independent":
+        words = _OWN_WEIGHTS
+    elif kind == "related" and weights == "descent":
+        words = _ONE_START
+    sentence = words.format(
         s=case.suspect.model.name, r=case.reference.model.name, x=f"{factor:.2g}" if factor < 100 else f"{factor:,.0f}"
     )
     # A likelihood ratio is symmetric in what it says of direction; nothing measured so far decides it.
@@ -258,8 +277,8 @@ def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration, we
 
 
 _SAME_SEED = (
-    "Two training runs that began from the same random numbers (the same code, shapes and seed) have weights that descend "
-    "from one initialisation too."
+    "Two training runs that began from the same random numbers (the same code, shapes and seed) and were kept apart since "
+    "have weights that descend from one initialisation too; below a likeness of {least} the two are not told apart."
 )
 
 
@@ -267,7 +286,7 @@ def _weights_limits(weights: Weights) -> list[str]:
     if weights == "independent":
         return ["Independent initialisation found: this does not exclude distillation."]
     if weights == "descent":
-        return [_SAME_SEED]
+        return [_SAME_SEED.format(least=DERIVED_LIKENESS)]
     if weights == "unclear":
         return ["The weights neither show a common descent nor exclude it."]
     return []

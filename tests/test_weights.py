@@ -127,6 +127,15 @@ def test_independent_models_with_sorted_neurons_are_not_accused(tmp_path: Path):
     assert kind(str(tmp_path / "teacher"), "zoo:teacher") == "descent"
 
 
+def test_little_of_a_common_start_is_related_and_no_accusation(teacher: change.Small, tmp_path: Path):
+    path = changed(teacher, change.noise(1.5), tmp_path / "far")
+    found = lineage.weights_relation(path, "zoo:teacher")
+    assert (found.kind, found.verdict) == ("descent", "related")
+    result = lineage.compare_weights(path, "zoo:teacher").result
+    assert "neither is shown to be made from the other" in result.verdict.sentence
+    assert any("same random numbers" in limit for limit in result.limits)
+
+
 def test_the_report_says_what_independence_does_not_exclude():
     result = lineage.compare_weights("zoo:student", "zoo:teacher").result
     assert result.verdict.kind == "inconclusive"

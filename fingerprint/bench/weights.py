@@ -243,6 +243,7 @@ def _positive(found: Sequence[Measured], unrelated: np.ndarray[Any, np.dtype[np.
         "found": called,
         "found_interval": [round(low, 3), round(high, 3)],
         "called": dict(Counter(m.relation.kind for m in found)),
+        "verdicts": dict(Counter(m.relation.verdict for m in found)),
         "weakest_log10_p": round(-float(scores.min()), 1),
     }
 
@@ -257,6 +258,7 @@ def _negative(found: Sequence[Measured]) -> dict[str, Any]:
         "accused": accused,
         "accused_at_most": round(clopper_pearson(accused, len(found))[1], 4),
         "called": dict(Counter(m.relation.kind for m in found)),
+        "verdicts": dict(Counter(m.relation.verdict for m in found)),
         "strongest_log10_p": round(min(m.relation.log10_p for m in found), 2),
         # The smallest of three p-values, so three times the level is what is allowed.
         "p_below_0.01": round(float(np.mean(powers < 0.01)), 4),
