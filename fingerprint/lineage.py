@@ -81,7 +81,7 @@ def compare_weights(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """What two models' weights say, in the words of `verdict.weights_say`; the smallest log10 p-value; the verdict on them."""
+    """What two models' weights say, in the words of `verdict.weights_say`; the smallest log10 p-value; the verdict."""
 
     kind: str
     log10_p: float

@@ -43,16 +43,15 @@ class Trained:
 
 
 def train_all(data: Path, work: Path, twins: int, say: Say) -> list[Trained]:
-    """Tiny twins, and from the first two of them continuations of 0.1 and 1 times their own training, of one 10 times.
+    """Tiny twins, and continuations of the first two: 0.1 and 1 times their own training, on two texts, of one 10 times.
 
     A model whose folder is there is not trained again.
     """
     roots = [_model(f"tiny-{number}", "", 1.0, data, work, say) for number in range(2)]
+    wanted = [(root, corpus, times) for root in roots for times in (0.1, 1.0) for corpus in ("first", "other")]
     children = [
         _model(f"{root.name}-{corpus}-x{times:g}", root.name, times, data, work, say)
-        for root in roots
-        for times in ((0.1, 1.0, 10.0) if root is roots[0] else (0.1, 1.0))
-        for corpus in ("first", "other")
+        for root, corpus, times in [*wanted, (roots[0], "first", 10.0)]
     ]
     again = _model(RESTARTED, "", 1.0, data, work, say)
     others = [_model(f"tiny-{number}", "", 1.0, data, work, say) for number in range(2, twins)]
