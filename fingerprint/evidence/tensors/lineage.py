@@ -92,6 +92,11 @@ def _power(log10_p: float) -> float:
     return float(10 ** max(log10_p, _SMALLEST))
 
 
+def _whole(share: float) -> float:
+    """1 for all of it and nothing else: reports keep six digits, and nearly all must not be read as all."""
+    return share if share == 1.0 else min(share, 0.9999)
+
+
 def _places(places: Places, sides: Sides) -> Evidence:
     matrices = [matrix for matrix in places.matrices if not matrix.vector]
     exact = [matrix.rounded for matrix in places.matrices if not matrix.grid]
@@ -121,9 +126,9 @@ def _places(places: Places, sides: Sides) -> Evidence:
             "layers_log10_p": places.blocks.log10_p,
             "vocabulary_log10_p": places.vocabulary.log10_p,
             "coverage": min(places.covered),
-            "exact": min(exact, default=1.0) if places.matrices else 0.0,
+            "exact": _whole(min(exact, default=1.0)) if places.matrices else 0.0,
             "grid": min(grid, default=1.0) if places.matrices else 0.0,
-            "kept": min((m.kept for m in matrices), default=0.0),
+            "kept": _whole(min((m.kept for m in matrices), default=0.0)),
             "distance": float(np.mean([m.distance for m in matrices])) if matrices else 2.0,
             "between": between(sides.suspect, sides.reference, sides.others),
         },
