@@ -81,7 +81,7 @@ def timed(first: str, second: str) -> dict[str, Any]:
     return found
 
 
-def digest_against_disk(path: Path, rounds: int = 3) -> dict[str, float]:
+def digest_against_disk(path: Path, rounds: int = 7) -> dict[str, float]:
     """Bytes a second of reading a file and of digesting it, both with the file's pages dropped first; best of rounds."""
     size = path.stat().st_size
     read, digested = [], []
