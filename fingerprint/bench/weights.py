@@ -251,7 +251,7 @@ def _positive(found: Sequence[Measured], unrelated: np.ndarray[Any, np.dtype[np.
 def _negative(found: Sequence[Measured]) -> dict[str, Any]:
     accused = sum(m.relation.kind in ("copy", "descent") for m in found)
     powers = np.array([10**m.relation.log10_p for m in found])
-    turned = [value for m in found if (value := m.effect("tensor_aligned")) is not None]
+    turned = [part for m in found for part in m.relation.evidence if part.method == "tensor_aligned"]
     return {
         "pairs": len(found),
         "models": len({side for m in found for side in (m.item.suspect, m.item.reference)}),
@@ -262,7 +262,8 @@ def _negative(found: Sequence[Measured]) -> dict[str, Any]:
         "strongest_log10_p": round(min(m.relation.log10_p for m in found), 2),
         # The smallest of three p-values, so three times the level is what is allowed.
         "p_below_0.01": round(float(np.mean(powers < 0.01)), 4),
-        "largest_turned_cosine": round(max(turned), 3) if turned else None,
+        "largest_turned_cosine": round(max(part.effect for part in turned), 3) if turned else None,
+        "largest_turned_cka": round(max(part.statistic for part in turned), 3) if turned else None,
     }
 
 
