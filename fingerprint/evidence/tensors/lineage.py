@@ -52,7 +52,7 @@ def tensor_evidence(sides: Sides) -> tuple[list[Evidence], list[Skipped]]:
         found += [Skipped(method=name, reason=reason) for name in (VECTORS, ORDER, ALIGNED)]
     else:
         found += _further(sides)
-    found += [_direction(sides, places, found), _merge(sides), _description(first, second)]
+    found += [*_hints(sides, places, found), _description(first, second)]
     return [item for item in found if isinstance(item, Evidence)], [item for item in found if isinstance(item, Skipped)]
 
 
@@ -186,10 +186,15 @@ def _aligned(found: Aligned) -> Evidence:
     )
 
 
-def _direction(sides: Sides, places: Places, tests: Sequence[Evidence | Skipped]) -> Evidence | Skipped:
+def _hints(sides: Sides, places: Places, tests: Sequence[Evidence | Skipped]) -> list[Evidence | Skipped]:
     powers = [item.features["log10_p"] for item in tests if isinstance(item, Evidence) and "log10_p" in item.features]
     if min(powers, default=0.0) > _WORTH_A_HINT_LOG10_P:
-        return Skipped(method=DIRECTION, reason="no descent is shown that could have a direction")
+        reason = "no descent is shown that could have a direction or shares"
+        return [Skipped(method=name, reason=reason) for name in (DIRECTION, MERGE)]
+    return [_direction(sides, places), _merge(sides)]
+
+
+def _direction(sides: Sides, places: Places) -> Evidence:
     found = direction(sides.suspect, sides.reference, places)
     who = {1: sides.suspect.name, -1: sides.reference.name, 0: ""}[found.lean]
     said = f"{who} looks like the later one: {found.reason}" if found.lean else f"No hint of who came first: {found.reason}"
