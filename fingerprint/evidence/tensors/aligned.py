@@ -40,7 +40,7 @@ def aligned(first: Weights, second: Weights, *, seed: int) -> Aligned | str:
         return found
     turn, trace, tokens = found
     everything = np.arange(turn.shape[1])
-    vectors = same_vectors(first, second, Basis(match=everything, test=everything[:1], turn=turn), seed=seed)
+    vectors = same_vectors(first, second, Basis(match=everything, test=everything[:0], turn=turn), seed=seed)
     if vectors is None:
         return "no layer of both models has a role in common"
     return Aligned(trace=trace, tokens=tokens, cka=_cka(first, second, vectors, turn), vectors=vectors)

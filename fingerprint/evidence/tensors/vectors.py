@@ -21,7 +21,7 @@ from fingerprint.tensors.roles import ATTENTION, NEURON
 
 Rows = NDArray[np.intp]
 #: Residual dimensions in each half; neurons of a layer that choose its partner; neurons and rows that are matched.
-_HALF, _SCOUTS, _MATCHED, _HEAD_ROWS = 1024, 64, 256, 64
+_HALF, _SCOUTS, _MATCHED, _HEAD_ROWS = 1024, 32, 256, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """Which dimensions match and which test; ``turn`` (d₁, d₂) brings the first model's vectors into the second's."""
+    """Which dimensions match and which test, if any; ``turn`` (d₁, d₂) brings the first's vectors into the second's."""
 
     match: Rows
     test: Rows
@@ -116,13 +116,13 @@ def _spread(count: int, most: int) -> Rows:
 def _match_layers(first: Weights, second: Weights, roles: list[str], basis: Basis) -> list[tuple[int, int]]:
     """One-to-one partners of layers, by how well some of their neurons find a neuron like them."""
     scouts = {
-        layer: {role: found for role in roles[:2] if (found := _scouts(first, layer, role, basis)) is not None}
+        layer: {role: found for role in roles[:1] if (found := _scouts(first, layer, role, basis)) is not None}
         for layer in first.layers
     }
     mine, theirs = list(scouts), second.layers
     score = np.full((len(mine), len(theirs)), -1.0)
     for column, layer in enumerate(theirs):
-        parts = {role: part for role in roles[:2] if (part := second.parts.get((layer, role))) is not None}
+        parts = {role: part for role in roles[:1] if (part := second.parts.get((layer, role))) is not None}
         for role, part in parts.items():
             known = [row for row, name in enumerate(mine) if role in scouts[name]]
             if not known:
@@ -162,7 +162,7 @@ def _match_neurons(
         return alone, Cosines(total=0.0, count=0)
     rows, partners = assign(similarity)
     total = 0.0
-    for (_, theirs), vectors in zip(known, kept, strict=True):
+    for (_, theirs), vectors in zip(known, kept, strict=True) if basis.test.size else ():
         total += _tested(vectors[rows], basis.second(theirs.vectors())[partners], basis, table)
     count = len(rows) * len(known)
     match = LayerMatch(
@@ -184,7 +184,7 @@ def _match_heads(
     first: Weights, second: Weights, layers: tuple[int, int], basis: Basis, table: NDArray[np.float64]
 ) -> Cosines:
     total, count = 0.0, 0
-    for role in ATTENTION:
+    for role in ATTENTION if basis.test.size else ():
         mine, theirs = first.parts.get((layers[0], role)), second.parts.get((layers[1], role))
         if mine is None or theirs is None or mine.axis is None:
             continue
