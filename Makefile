@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= ../shared/data
 
-.PHONY: demo test lint bench bench-real docs clean
+.PHONY: demo test lint bench bench-real bench-weights docs clean
 
 demo: $(READY)
 	$(BIN)/fingerprint demo --out demo-reports
@@ -25,6 +25,11 @@ bench: $(READY)
 # Needs recorded answers of real models, which may not be part of this repository.
 bench-recorded: $(READY)
 	$(BIN)/fingerprint bench recorded $(DATA)/recorded -o bench/recorded.json
+
+# Weights route: makes its models, trains tiny twins on texts that may not be part of this repository; minutes, 8 GB for the speed.
+bench-weights: $(READY)
+	$(BIN)/fingerprint bench weights --work build/weights --data $(DATA)/text --recordings bench/zoo -o bench/weights.json
+	$(BIN)/fingerprint bench weights-speed --work build/weights-speed -o bench/weights-speed.json
 
 docs: $(READY)
 	$(BIN)/fingerprint schema > fingerprint/report/report.schema.json
