@@ -24,7 +24,7 @@ bench: $(READY)
 
 # Needs recorded answers of real models, which may not be part of this repository.
 bench-recorded: $(READY)
-	$(BIN)/fingerprint bench recorded $(DATA)/recorded -o bench/recorded.json
+	$(BIN)/fingerprint bench recorded $(DATA)/recorded --growth -o bench/recorded.json
 
 docs: $(READY)
 	$(BIN)/fingerprint schema > fingerprint/report/report.schema.json

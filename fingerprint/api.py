@@ -34,6 +34,8 @@ from fingerprint.recording import Recording
 from fingerprint.verdict import decide
 
 if TYPE_CHECKING:
+    from fingerprint.calibration.panel import PanelCalibration
+    from fingerprint.identify import Identification
     from fingerprint.matrix import PairRow
     from fingerprint.report.schema import Report
 
@@ -211,11 +213,27 @@ def read_folder(folder: Path) -> list[Recording]:
     return [recording_file.read(path) for path in paths]
 
 
-def matrix(folder: Path, calibration: Calibration | None = None) -> tuple[tuple[str, ...], list[PairRow]]:
+def matrix(folder: Path, calibration: PanelCalibration | None = None) -> tuple[tuple[str, ...], list[PairRow]]:
     """All pairs of the recordings in a folder, by their answers: model names, and one row per pair."""
+    from fingerprint.calibration.panel import shipped as shipped_panel
     from fingerprint.matrix import compare_all
 
     recordings = read_folder(folder)
     if len(recordings) < 2:
         raise UsageError(f"The folder {folder} holds one recording only.", hint="A pair needs two.")
-    return compare_all(recordings, calibration or shipped_calibration())
+    return compare_all(recordings, calibration or shipped_panel())
+
+
+def identify(suspect: str, folder: Path, options: Options | None = None) -> Identification:
+    """Who of a folder of recordings may be behind the suspect; a live suspect is asked what the panel was asked."""
+    from fingerprint.calibration.panel import shipped as shipped_panel
+    from fingerprint.identify import identify as rank
+
+    options, spec, panel = options or Options(), parse_spec(suspect), read_folder(folder)
+    if spec.scheme == "rec":
+        return rank(_read(spec), panel, shipped_panel())
+    plan, known = _plan(panel, options), {prompt.key for member in panel for prompt in member.prompts}
+    asked = replace(plan, probes=tuple(probe for probe in plan.probes if probe.prompt.key in known))
+    if not asked.probes:
+        raise RecordingError(f"No member of {folder} was asked any of these probes.", hint="Choose --probes that it was.")
+    return rank(_collector(_open(spec), options).recording(asked), panel, shipped_panel())

@@ -16,6 +16,7 @@ from fingerprint.evidence.case import Case
 from fingerprint.evidence.weights import sketch_distance
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
+Answer = Literal["yes", "no", "undecided"]
 Direction = Literal["suspect_from_reference", "reference_from_suspect", "undetermined"]
 
 #: An accusation needs a capped likelihood ratio of ten, and its interval must stay above three.
@@ -31,6 +32,13 @@ SAME_ROUNDED, SAME_COVERAGE = 0.97, 0.9
 #: Without this many named controls no behaviour speaks for derivation: against strangers alone every model that read
 #: the same data looks like a student (on the shipped zoo the teacher's twin would be accused at 10^1.9).
 FEWEST_CONTROLS = 2
+#: Fewest different models from which a folder of recordings is its own population.
+SMALLEST_PANEL = 20
+#: A pair of a panel needs a likelihood ratio of twenty to be called related: panels differ in character, and on recorded
+#: numbers and on fine-tuning grids ratios of ten are reached by more than one unlisted pair in a hundred.
+PANEL_ACCUSE = 1.3
+#: Accusing one of many candidates also needs this p-value after Holm's correction.
+PANEL_ALPHA = 0.05
 #: Control margin below which two distances of weights are not told apart.
 CLOSER = 0.95
 
@@ -59,13 +67,34 @@ def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -
     return _verdict(case, _behaviour_kind(case, found, log_lr), log_lr, calibration)
 
 
+def panel_bounds(bounds: tuple[float, float], *, models: int, shared_prompts: int) -> tuple[float, float]:
+    """What may be claimed of a pair in a panel of this many different models: no more than one in as many."""
+    from math import log10
+
+    if models < SMALLEST_PANEL or shared_prompts < MIN_PROMPTS:
+        return 0.0, 0.0
+    return max(bounds[0], -log10(models)), min(bounds[1], log10(models))
+
+
 def panel_kind(log_lr: LogLR, shared_prompts: int) -> Kind:
     """The verdict on a pair of a panel, from answers alone: text shows a common origin, never who learned."""
     if shared_prompts < MIN_PROMPTS:
         return "inconclusive"
-    if log_lr.value >= ACCUSE:
+    if log_lr.value >= PANEL_ACCUSE:
         return "related"
     return "unrelated" if log_lr.value <= CLEAR else "inconclusive"
+
+
+def panel_accused(kind: Kind, pvalue_holm: float) -> bool:
+    """Whether a candidate of a panel is named as sharing an origin with the suspect."""
+    return kind == "related" and pvalue_holm <= PANEL_ALPHA
+
+
+def none_of_these(accused: Sequence[bool], log10_lr_none: float) -> Answer:
+    """Whether the suspect comes from nobody in a panel; the ratio weighs "none" against "one of them"."""
+    if any(accused):
+        return "no"
+    return "yes" if log10_lr_none >= -CLEAR else "undecided"
 
 
 def _behaviour_kind(case: Case, found: Mapping[str, Evidence], log_lr: LogLR) -> Kind:

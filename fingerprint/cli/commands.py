@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from fingerprint.cli import bench, collect, compare, demo, matrix, probes, report, zoo
+from fingerprint.cli import bench, collect, compare, demo, identify, matrix, probes, report, zoo
 
 
 def register(app: typer.Typer) -> None:
     """Hang every command on the program."""
     app.command("compare")(compare.compare)
     app.command("collect")(collect.collect)
+    app.command("identify")(identify.identify)
     app.command("matrix")(matrix.matrix)
     app.command("report")(report.report)
     app.command("schema")(report.schema)

@@ -16,8 +16,9 @@ from fingerprint.evidence.base import MIN_PROMPTS, NOT_EVIDENCE, Evidence, Skipp
 from fingerprint.evidence.case import Case
 from fingerprint.recording import Recording
 from fingerprint.stats.intervals import bootstrap_interval
+from fingerprint.stats.panel import MIN_PANEL
 from fingerprint.stats.permutation import mcnemar
-from fingerprint.stats.textsim import MIN_PANEL, pair_scores
+from fingerprint.stats.textsim import pair_scores
 
 Floats = NDArray[np.float64]
 #: Balding–Nichols: co-ancestry θ bounds what one match is worth at 1/θ; ε is the chance that a relation does not show.
