@@ -21,8 +21,8 @@ from fingerprint.calibration.model import Tier
 from fingerprint.canonical import digest
 
 SHIPPED = "panel.json"
-#: One related pair in five is a student and its teacher: an assumption, stated in docs/calibration.md.
-IMITATORS = 0.2
+#: One related pair in ten is a student and its teacher: an assumption, stated in docs/calibration.md.
+IMITATORS = 0.1
 _LN10 = math.log(10)
 Floats = NDArray[np.float64]
 
