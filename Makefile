@@ -20,6 +20,7 @@ lint: $(VENV)/.dev
 # Error rates, computed again from the recordings in the repository; no model is trained or asked.
 bench: $(READY)
 	$(BIN)/fingerprint bench zoo bench/zoo -o bench/zoo.json
+	$(BIN)/fingerprint bench sequential bench/zoo -o bench/sequential.json
 	$(BIN)/fingerprint bench speed -o bench/speed.json
 
 # Needs recorded answers of real models, which may not be part of this repository.

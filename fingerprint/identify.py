@@ -15,6 +15,7 @@ import numpy as np
 
 from fingerprint.calibration.panel import PanelCalibration
 from fingerprint.evidence.base import MIN_PROMPTS
+from fingerprint.evidence.protocol import voided
 from fingerprint.evidence.text import usable_answers
 from fingerprint.matrix import distinct_names, pair_row, score_all
 from fingerprint.recording import Recording
@@ -78,7 +79,11 @@ def identify(suspect: Recording, panel: Sequence[Recording], calibration: PanelC
 def _candidates(everybody: Sequence[Recording], calibration: PanelCalibration) -> tuple[Candidate, ...]:
     """The members, the first of ``everybody`` being the suspect; those without enough common prompts come last."""
     names, scores = distinct_names(everybody), score_all(everybody)
-    rows = [pair_row(names, scores, (0, place), calibration, models=len(everybody)) for place in range(1, len(everybody))]
+    alike = [not voided(everybody[0], member, "panel") for member in everybody]
+    rows = [
+        pair_row(names, scores, (0, place), calibration, models=len(everybody), alike=alike[place])
+        for place in range(1, len(everybody))
+    ]
     usable = np.array([row.shared_prompts >= MIN_PROMPTS and scores.normalised for row in rows])
     pvalues = np.where(usable, [calibration.pvalue(row.log10_lr_uncapped) for row in rows], 1.0)
     adjusted = np.ones(len(rows))
@@ -149,6 +154,12 @@ def _limits(suspect: Recording, members: Sequence[Recording], candidates: Sequen
     few = sum(candidate.shared_prompts < MIN_PROMPTS for candidate in candidates)
     if few:
         limits.append(f"{few} candidates have fewer than {MIN_PROMPTS} answered prompts in common with the suspect.")
+    odd = sum(voided(suspect, member, "panel") for member in members)
+    if odd:
+        limits.append(
+            f"{odd} candidates were asked under another temperature, system prompt or channel than the suspect: nothing "
+            "is claimed of them."
+        )
     limits.extend(_versions(suspect, members))
     limits.append(
         f"An accusation needs a likelihood ratio of ten and a Holm-corrected p of {PANEL_ALPHA}; texts alone show a common "

@@ -55,13 +55,22 @@ def score_all(recordings: Sequence[Recording]) -> PairScores:
 
 
 def pair_row(
-    names: Sequence[str], scores: PairScores, pair: tuple[int, int], calibration: PanelCalibration, *, models: int
+    names: Sequence[str],
+    scores: PairScores,
+    pair: tuple[int, int],
+    calibration: PanelCalibration,
+    *,
+    models: int,
+    alike: bool,
 ) -> PairRow:
-    """One pair of the scored models, with what a panel of ``models`` different models may claim of it."""
+    """One pair of the scored models, with what a panel of ``models`` different models may claim of it.
+
+    ``alike``: both were asked under the same protocol.
+    """
     i, j = pair
     value, manner, shared = float(scores.score[i, j]), float(scores.imitation[i, j]), int(scores.shared_prompts[i, j])
     uncapped = calibration.log10_lr(value, manner) if scores.normalised else value
-    bounds = panel_bounds(calibration.bounds, models=models if scores.normalised else 0, shared_prompts=shared)
+    bounds = panel_bounds(calibration.bounds, models=models if scores.normalised else 0, shared_prompts=shared, alike=alike)
     log_lr = LogLR.bounded("panel", uncapped, (uncapped, uncapped), bounds)
     return PairRow(
         a=names[i],

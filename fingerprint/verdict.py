@@ -13,6 +13,7 @@ from typing import Literal
 from fingerprint.calibration.model import Calibration, LogLR, Tier
 from fingerprint.evidence.base import MIN_PROMPTS, Evidence
 from fingerprint.evidence.case import Case
+from fingerprint.evidence.protocol import mismatches, voided
 from fingerprint.evidence.weights import sketch_distance
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
@@ -67,11 +68,16 @@ def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -
     return _verdict(case, _behaviour_kind(case, found, log_lr), log_lr, calibration)
 
 
-def panel_bounds(bounds: tuple[float, float], *, models: int, shared_prompts: int) -> tuple[float, float]:
-    """What may be claimed of a pair in a panel of this many different models: no more than one in as many."""
+def panel_bounds(
+    bounds: tuple[float, float], *, models: int, shared_prompts: int, alike: bool = True
+) -> tuple[float, float]:
+    """What may be claimed of a pair in a panel of this many different models: no more than one in as many.
+
+    Nothing in a small panel, on few prompts, or if the two were not asked ``alike``.
+    """
     from math import log10
 
-    if models < SMALLEST_PANEL or shared_prompts < MIN_PROMPTS:
+    if models < SMALLEST_PANEL or shared_prompts < MIN_PROMPTS or not alike:
         return 0.0, 0.0
     return max(bounds[0], -log10(models)), min(bounds[1], log10(models))
 
@@ -120,7 +126,7 @@ def _behaviour_lr(case: Case, found: Mapping[str, Evidence], calibration: Calibr
         main = found.get("partial_correlation") if name == "topk" else None
         if main and main.interval and tier.features[0] in main.features:
             ends = [tier.log10_lr(_shifted(features, main, end)) for end in main.interval]
-        bounds = _bounds(case, tier, calibration)
+        bounds = (0.0, 0.0) if voided(case.suspect, case.reference, name) else _bounds(case, tier, calibration)
         return LogLR.bounded(name, uncapped, (ends[0], ends[1]), bounds)
     return LogLR.bounded("none", 0.0, (0.0, 0.0), (0.0, 0.0))
 
@@ -255,18 +261,5 @@ def _limits(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> 
         )
     if kind in {"distilled", "derived", "related"}:
         limits.append("The direction is not determined: the statistics are symmetric in suspect and reference.")
-    limits.extend(_protocol_limits(case))
-    return limits
-
-
-def _protocol_limits(case: Case) -> list[str]:
-    first, second = case.suspect.protocol, case.reference.protocol
-    limits = []
-    for name, words in (("temperature", "temperature"), ("system", "system prompt"), ("runtime", "runtime")):
-        mine, theirs = getattr(first, name), getattr(second, name)
-        if mine != theirs:
-            limits.append(f"The two sides were not asked under the same {words}, which moves answers as models do.")
-    channels = [{prompt.channel for prompt in side.prompts} for side in (case.suspect, case.reference)]
-    if channels[0] != channels[1]:
-        limits.append("One side was asked through a chat template and the other as raw text, which moves answers.")
+    limits.extend(mismatch.sentence for mismatch in mismatches(case.suspect, case.reference))
     return limits

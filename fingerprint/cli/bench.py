@@ -64,6 +64,21 @@ def recorded(
     sys.stdout.write(text)
 
 
+@app.command("sequential")
+def sequential(
+    folder: ZooArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+    alpha: Annotated[float, typer.Option("--alpha", min=1e-6, max=0.5, help="Level of the test.")] = 0.01,
+) -> None:
+    """Probes until `compare --sequential` decides, on pairs of known lineage."""
+    from fingerprint.bench import sequential as bench
+
+    text = json.dumps(bench.run(folder, common.say, alpha=alpha), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
 @app.command("speed")
 def speed(
     model: Annotated[str, typer.Argument(help="The model to measure with.")] = "zoo:teacher",
