@@ -10,6 +10,7 @@ from itertools import combinations
 
 from fingerprint.calibration.model import LogLR
 from fingerprint.calibration.panel import PanelCalibration
+from fingerprint.evidence.protocol import voided
 from fingerprint.evidence.text import usable_answers
 from fingerprint.recording import Recording
 from fingerprint.stats.textsim import PairScores, pair_scores
@@ -43,7 +44,10 @@ def compare_all(recordings: Sequence[Recording], calibration: PanelCalibration) 
     scores = score_all(recordings)
     identities = [recording.model.digest for recording in recordings]
     independent = len(set(identities))
-    rows = [pair_row(names, scores, (i, j), calibration, models=independent) for i, j in combinations(range(len(names)), 2)]
+    rows = [
+        pair_row(names, scores, (i, j), calibration, models=independent, alike=not voided(one, two, "panel"))
+        for (i, one), (j, two) in combinations(enumerate(recordings), 2)
+    ]
     return names, rows
 
 

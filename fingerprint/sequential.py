@@ -76,7 +76,7 @@ def ask_in_turn(
         outcome = evaluate(np.hstack(tables), names, alpha=alpha, available=len(plan.probes))
         if outcome.decided != "undecided":
             break
-    whole = given | {place: merge(rows) for place, rows in parts.items()}
+    whole = {**given} | {place: merge(rows) for place, rows in parts.items()}
     return [whole[place] for place in sorted(whole)], outcome or evaluate(np.zeros((0, 0)), (), alpha=alpha, available=0)
 
 

@@ -59,6 +59,8 @@ def _different(what: str, how: str, voids: frozenset[str]) -> Mismatch:
 
 def _channels(first: Recording, second: Recording) -> bool:
     """Whether any common prompt went through different channels."""
+    if len({prompt.channel for side in (first, second) for prompt in side.prompts}) < 2:
+        return False
     mine = {prompt.key: prompt.channel for prompt in first.prompts}
     return any(mine.get(prompt.key, prompt.channel) != prompt.channel for prompt in second.prompts)
 
