@@ -20,12 +20,13 @@ _PRIOR = 1.0  # the row's own middle counts like this many models at no distance
 _CLIP = 3.0
 
 
-def panel_normalise(matrix: Floats, *, per_model: bool = True, covariate: Floats | None = None) -> Floats:
+def panel_normalise(matrix: Floats, *, per_model: bool = True, apart: Floats | None = None) -> Floats:
     """How far each pair stands out, (models × models); the diagonal is 0.
 
-    Per model: z_ij = ½[(s_ij − m_ij)/d_i + (s_ij − m_ji)/d_j]. Without a covariate m_ij is the median of row i
-    without the diagonal; with one (models,) it is the kernel mean of row i over the models that are like j in it
-    (Nadaraya 1964, Watson 1964), outliers clipped, j itself left out: a terse model is like all terse models.
+    Per model: z_ij = ½[(s_ij − m_ij)/d_i + (s_ij − m_ji)/d_j]. m_ij is the median of row i without the
+    diagonal; or, if ``apart`` tells how far the models are from each other in a covariate (models × models), the kernel
+    mean of row i over the models near j (Nadaraya 1964, Watson 1964), outliers clipped, j itself left out: a terse
+    model is like all terse models.
     d_i is the geometric mean of the row's standard deviation and its scaled median absolute deviation. The latter
     alone sees a crowd in every large family, the former alone hides the family behind its size.
     Otherwise, and below `MIN_PANEL` models, m and d are those of all pairs.
@@ -41,8 +42,8 @@ def panel_normalise(matrix: Floats, *, per_model: bool = True, covariate: Floats
         return np.asarray(np.where(off, plain, 0.0), np.float64)
     rows = matrix[off].reshape(models, models - 1)
     expected = np.repeat(np.median(rows, axis=1)[:, None], models, axis=1)
-    if covariate is not None:
-        expected = _expected(matrix, covariate)
+    if apart is not None:
+        expected = _expected(matrix, apart)
     left = (matrix - expected)[off].reshape(models, models - 1)
     middle, spread = np.median(left, axis=1), _spread(left)
     spread = np.maximum(spread, _FLOOR * np.median(spread))
@@ -51,10 +52,10 @@ def panel_normalise(matrix: Floats, *, per_model: bool = True, covariate: Floats
     return np.asarray(np.where(off, (one_sided + one_sided.T) / 2, 0.0), np.float64)
 
 
-def _expected(matrix: Floats, covariate: Floats) -> Floats:
+def _expected(matrix: Floats, apart: Floats) -> Floats:
     """What row i has with models like j: kernel mean over k ≠ i, j of clipped s_ik, drawn to the row's median."""
     models = len(matrix)
-    kernel = np.exp(-((covariate[:, None] - covariate[None]) ** 2) / (2 * _REACH**2))
+    kernel = np.exp(-(apart**2) / (2 * _REACH**2))
     np.fill_diagonal(kernel, 0.0)
     off = ~np.eye(models, dtype=bool)
     rows = matrix[off].reshape(models, models - 1)

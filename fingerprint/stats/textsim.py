@@ -13,6 +13,7 @@ models × models matrices.  Several views of the same answers are compared, each
 ``length``     correlation over prompts of log length minus the mean log length for that prompt
 ``numbers``    correlation of stated numbers ("calm: 7", or a bare "7") minus the mean for that question
 ``choices``    the letters chosen in multiple-choice questions, weighted by rarity
+``verbosity``  no similarity: how far two models are apart in mean log length, what they are normalised for
 =============  =========================================================================================
 
 The n-gram views are cosines with every n-gram weighted by its rarity among the models that answered the
@@ -89,18 +90,16 @@ def pair_scores(answers: tg.Table) -> PairScores:
     Models may miss any prompts; a pair is compared where both answered, and a pair without a common
     prompt gets the panel's middle.
     """
-    table = tg.usable(answers)
-    tokens = tg.tokenise(table)
-    components, common = text_similarity(table, tokens)
+    components, common = text_similarity(answers)
     models = len(common)
     normalised = models >= MIN_PANEL
     off = ~np.eye(models, dtype=bool)
-    missing = {name for name, matrix in components.items() if not np.any(matrix[off])}
+    missing = {name for name, matrix in components.items() if not np.any(matrix[off]) and name != "verbosity"}
     if not normalised:
         missing |= {*VIEWS, *(CENTRED + view for view in VIEWS), "panel"}
     plain = np.where(off, components["phrases"], 0.0)
     return PairScores(
-        score=fuse(components, LINEAGE, per_model=True, covariate=verbosity(tokens, models)) if normalised else plain,
+        score=fuse(components, LINEAGE, per_model=True) if normalised else plain,
         imitation=fuse(components, IMITATION, per_model=False) if normalised else plain,
         components=components,
         shared_prompts=common,
@@ -109,44 +108,46 @@ def pair_scores(answers: tg.Table) -> PairScores:
     )
 
 
-def text_similarity(table: tg.Table, tokens: tg.Tokens) -> tuple[dict[str, Floats], Ints]:
-    """Raw views of usable answers by name, each symmetric (models × models), and how many prompts a pair shares.
+def text_similarity(answers: tg.Table) -> tuple[dict[str, Floats], Ints]:
+    """Raw views by name, each symmetric (models × models), and the number of prompts that a pair shares.
 
     A view that the answers cannot support is zero everywhere.
     """
-    models = len(table)
+    table = tg.usable(answers)
+    tokens, models = tg.tokenise(table), len(table)
     totals, common = _prompt_views(tokens, models)
     views = {name: _over_prompts(total, common) for name, total in totals.items()}
-    views["length"] = masked_correlation(np.log(_lengths(tokens, models) + 5), _lengths(tokens, models) > 0, _MIN_LENGTHS)
+    lengths = _lengths(tokens, models)
+    views["length"] = masked_correlation(np.log(lengths + 5), lengths > 0, _MIN_LENGTHS)
+    talk = verbosity(lengths)
+    views["verbosity"] = np.abs(talk[:, None] - talk[None])
     nothing = np.zeros((models, models))
     views["numbers"] = number_similarity(table) if numeric_share(table) >= _COMPARED_AS_SUCH else nothing
     views["choices"] = choice_similarity(table) if choice_share(table) >= _COMPARED_AS_SUCH else nothing
     return views, common.astype(np.int64)
 
 
-def verbosity(tokens: tg.Tokens, models: int) -> Floats:
-    """(models,) mean over prompts of log length minus the median for the prompt; 0 without an answer."""
-    lengths = _lengths(tokens, models)
+def verbosity(lengths: Floats) -> Floats:
+    """(models,) mean over prompts of log length minus the median for the prompt; lengths are (models × prompts)."""
     logs = np.where(lengths > 0, np.log(lengths + 5), np.nan)
     logs = logs[:, np.isfinite(logs).any(axis=0)]
     if not logs.size:
-        return np.zeros(models)
+        return np.zeros(len(lengths))
     logs -= np.nanmedian(logs, axis=0)
     seen = np.isfinite(logs).sum(axis=1)
     return np.asarray(np.where(np.isfinite(logs), logs, 0.0).sum(axis=1) / np.maximum(seen, 1), np.float64)
 
 
-def fuse(
-    components: Mapping[str, Floats], weights: Mapping[str, float], *, per_model: bool, covariate: Floats | None = None
-) -> Floats:
+def fuse(components: Mapping[str, Floats], weights: Mapping[str, float], *, per_model: bool) -> Floats:
     """Weighted mean of the normalised views that are not zero everywhere, (models × models)."""
+    apart = components.get("verbosity")
     models = len(next(iter(components.values())))
     off = ~np.eye(models, dtype=bool)
     total, used = np.zeros((models, models)), 0.0
     for name, weight in weights.items():
         matrix = components[name]
         if weight and np.any(matrix[off]):
-            total += weight * panel_normalise(matrix, per_model=per_model, covariate=covariate)
+            total += weight * panel_normalise(matrix, per_model=per_model, apart=apart)
             used += weight
     return total / used if used else total
 
