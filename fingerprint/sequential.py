@@ -8,7 +8,7 @@ the probes comes from other models' answers, never from the suspect's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -49,8 +49,8 @@ class Outcome:
 
 
 def ask_in_turn(
-    given: dict[int, Recording],
-    live: dict[int, Recorder],
+    given: Mapping[int, Recording],
+    live: Mapping[int, Recorder],
     plan: Plan,
     *,
     alpha: float,

@@ -87,6 +87,36 @@ def test_the_same_words_under_another_system_prompt_are_compared_and_nothing_is_
     assert any("system prompt" in limit for limit in result["limits"])
 
 
+def test_other_versions_of_a_probe_set_are_said():
+    student, teacher = shipped_sides()
+    later = replace(student, probe_sets=tuple(replace(ref, digest="sha256:0") for ref in student.probe_sets[:1]))
+    case = case_of(later, teacher, "twin", "twin-gpt2")
+    assert any("differs in its version" in limit for limit in decide(case, (), calibration()).limits)
+
+
+def test_three_probes_in_common_decide_nothing(program, tmp_path):
+    for name, first in (("a", 0), ("b", 27)):
+        rows = [{"prompt": f"Question {i}?", "output": f"the very answer to {i}"} for i in range(first, first + 30)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = json.loads(program("compare", "rec:a.jsonl", "rec:b.jsonl", "--json").stdout)["result"]
+    assert result["verdict"]["kind"] == "inconclusive"
+    assert any("only 3 prompts" in part["reason"] for part in result["skipped"])
+
+
+def test_huge_answers_invalid_bytes_and_nul(program, tmp_path):
+    good = [{"prompt": f"Question {i}?", "output": f"answer {i}"} for i in range(25)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in good))
+    bad = [
+        {"prompt": row["prompt"], "output": "x y\x00" * 2_500_000 if i == 3 else row["output"]}
+        for i, row in enumerate(good)
+    ]
+    data = "".join(json.dumps(row) + "\n" for row in bad).encode() + b'{"prompt": "Question 99?", "output": "\xff\xfe"}\n'
+    (tmp_path / "b.jsonl").write_bytes(data)
+    done = program("compare", "rec:a.jsonl", "rec:b.jsonl", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["result"]["verdict"]["kind"] == "inconclusive"
+
+
 def recorded(name: str, texts: list[str], family: str = "style/plain", set_: str = "style") -> Recording:
     prompts = tuple(Prompt(id=f"p{i}", text=f"Question {i}?", family=family, set=set_) for i in range(len(texts)))
     samples = tuple(Sample(prompt=f"p{i}", draw=0, text=text) for i, text in enumerate(texts))

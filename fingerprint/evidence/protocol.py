@@ -36,6 +36,11 @@ def mismatches(first: Recording, second: Recording) -> tuple[Mismatch, ...]:
         found.append(_different("channel", "one through a chat template, the other as raw text", _ALL))
     if one.runtime != two.runtime:
         found.append(_different("runtime", "long greedy texts differ between programs", frozenset()))
+    versions = {ref.name: ref.digest for ref in first.probe_sets}
+    for ref in second.probe_sets:
+        if versions.get(ref.name, ref.digest) != ref.digest:
+            sentence = f"The probe set {ref.name} differs in its version; only prompts with the same words are compared."
+            found.append(Mismatch(what="probe set", sentence=sentence, voids=frozenset()))
     return tuple(found)
 
 
