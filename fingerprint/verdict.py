@@ -13,6 +13,7 @@ from typing import Literal
 from fingerprint.calibration.model import Calibration, LogLR, Tier
 from fingerprint.evidence.base import MIN_PROMPTS, Evidence
 from fingerprint.evidence.case import Case
+from fingerprint.evidence.protocol import mismatches, voided
 from fingerprint.evidence.weights import sketch_distance
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
@@ -20,6 +21,7 @@ Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclu
 Weights = Literal["copy", "descent", "independent", "unclear", "closed"]
 _EXACT_TESTS = ("tensor_places", "tensor_vectors")
 _LIKENESS = (*_EXACT_TESTS, "tensor_aligned", "weight_descent")
+Answer = Literal["yes", "no", "undecided"]
 Direction = Literal["suspect_from_reference", "reference_from_suspect", "undetermined"]
 
 #: An accusation needs a capped likelihood ratio of ten, and its interval must stay above three.
@@ -51,6 +53,13 @@ SAME_ROUNDED, SAME_COVERAGE = 0.97, 0.9
 #: Without this many named controls no behaviour speaks for derivation: against strangers alone every model that read
 #: the same data looks like a student (on the shipped zoo the teacher's twin would be accused at 10^1.9).
 FEWEST_CONTROLS = 2
+#: Fewest different models from which a folder of recordings is its own population.
+SMALLEST_PANEL = 20
+#: A pair of a panel needs a likelihood ratio of twenty to be called related: panels differ in character, and on recorded
+#: numbers and on fine-tuning grids ratios of ten are reached by more than one unlisted pair in a hundred.
+PANEL_ACCUSE = 1.3
+#: Accusing one of many candidates also needs this p-value after Holm's correction.
+PANEL_ALPHA = 0.05
 #: Control margin below which two distances of weights are not told apart.
 CLOSER = 0.95
 
@@ -129,13 +138,39 @@ def _likeness(found: Mapping[str, Evidence]) -> float:
     return max(seen, default=1.0)
 
 
+def panel_bounds(
+    bounds: tuple[float, float], *, models: int, shared_prompts: int, alike: bool = True
+) -> tuple[float, float]:
+    """What may be claimed of a pair in a panel of this many different models: no more than one in as many.
+
+    Nothing in a small panel, on few prompts, or if the two were not asked ``alike``.
+    """
+    from math import log10
+
+    if models < SMALLEST_PANEL or shared_prompts < MIN_PROMPTS or not alike:
+        return 0.0, 0.0
+    return max(bounds[0], -log10(models)), min(bounds[1], log10(models))
+
+
 def panel_kind(log_lr: LogLR, shared_prompts: int) -> Kind:
     """The verdict on a pair of a panel, from answers alone: text shows a common origin, never who learned."""
     if shared_prompts < MIN_PROMPTS:
         return "inconclusive"
-    if log_lr.value >= ACCUSE:
+    if log_lr.value >= PANEL_ACCUSE:
         return "related"
     return "unrelated" if log_lr.value <= CLEAR else "inconclusive"
+
+
+def panel_accused(kind: Kind, pvalue_holm: float) -> bool:
+    """Whether a candidate of a panel is named as sharing an origin with the suspect."""
+    return kind == "related" and pvalue_holm <= PANEL_ALPHA
+
+
+def none_of_these(accused: Sequence[bool], log10_lr_none: float) -> Answer:
+    """Whether the suspect comes from nobody in a panel; the ratio weighs "none" against "one of them"."""
+    if any(accused):
+        return "no"
+    return "yes" if log10_lr_none >= -CLEAR else "undecided"
 
 
 def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
@@ -160,7 +195,7 @@ def _behaviour_lr(case: Case, found: Mapping[str, Evidence], calibration: Calibr
         main = found.get("partial_correlation") if name == "topk" else None
         if main and main.interval and tier.features[0] in main.features:
             ends = [tier.log10_lr(_shifted(features, main, end)) for end in main.interval]
-        bounds = _bounds(case, tier, calibration)
+        bounds = (0.0, 0.0) if voided(case.suspect, case.reference, name) else _bounds(case, tier, calibration)
         return LogLR.bounded(name, uncapped, (ends[0], ends[1]), bounds)
     return LogLR.bounded("none", 0.0, (0.0, 0.0), (0.0, 0.0))
 
@@ -325,18 +360,5 @@ def _limits(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> 
         )
     if kind in {"distilled", "derived", "related"}:
         limits.append("The direction is not determined: the statistics are symmetric in suspect and reference.")
-    limits.extend(_protocol_limits(case))
-    return limits
-
-
-def _protocol_limits(case: Case) -> list[str]:
-    first, second = case.suspect.protocol, case.reference.protocol
-    limits = []
-    for name, words in (("temperature", "temperature"), ("system", "system prompt"), ("runtime", "runtime")):
-        mine, theirs = getattr(first, name), getattr(second, name)
-        if mine != theirs:
-            limits.append(f"The two sides were not asked under the same {words}, which moves answers as models do.")
-    channels = [{prompt.channel for prompt in side.prompts} for side in (case.suspect, case.reference)]
-    if channels[0] != channels[1]:
-        limits.append("One side was asked through a chat template and the other as raw text, which moves answers.")
+    limits.extend(mismatch.sentence for mismatch in mismatches(case.suspect, case.reference))
     return limits

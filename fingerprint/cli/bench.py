@@ -44,21 +44,38 @@ def recorded(
     folder: Annotated[Path, typer.Argument(help="Folder with assistants.jsonl.zst and lineage.csv.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
     calibration: Annotated[
-        Path | None, typer.Option("--calibration", help="Put the fitted panel tier into this calibration file.")
+        Path | None, typer.Option("--calibration", help="Also write the fitted panel calibration to this file.")
     ] = None,
+    date: Annotated[str, typer.Option("--date", help="Date to put into the calibration.")] = "",
+    growth: Annotated[bool, typer.Option("--growth", help="Also time `matrix` on 28, 56 and 112 models.")] = False,
 ) -> None:
-    """Text only, recorded real assistants: documented relations against all other pairs."""
+    """Text only, recorded real models: documented relations against all other pairs."""
     from fingerprint.bench import recorded as bench
-    from fingerprint.calibration.model import Calibration
+    from fingerprint.bench.growth import matrix_growth
 
-    table, tier = bench.run(folder)
+    table, fitted = bench.run(folder, date=date)
+    if growth:
+        table["growth of matrix"] = matrix_growth(folder, common.say)
     text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
     if output is not None:
         common.write_text(text, output)
     if calibration is not None:
-        known = Calibration.model_validate_json(calibration.read_text("utf-8"))
-        fitted = known.model_copy(update={"tiers": {**known.tiers, "panel": tier}})
         common.write_text(fitted.model_dump_json(indent=2) + "\n", calibration)
+    sys.stdout.write(text)
+
+
+@app.command("sequential")
+def sequential(
+    folder: ZooArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+    alpha: Annotated[float, typer.Option("--alpha", min=1e-6, max=0.5, help="Level of the test.")] = 0.01,
+) -> None:
+    """Probes until `compare --sequential` decides, on pairs of known lineage."""
+    from fingerprint.bench import sequential as bench
+
+    text = json.dumps(bench.run(folder, common.say, alpha=alpha), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
     sys.stdout.write(text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fingerprint.cli import bench, claims, collect, compare, demo, matrix, probes, report, weights, zoo
+from fingerprint.cli import bench, claims, collect, compare, demo, identify, matrix, probes, report, weights, zoo
 
 
 def register(app: typer.Typer) -> None:
@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     app.command("collect")(collect.collect)
     app.command("claims")(claims.claims)
     app.command("weights")(weights.weights)
+    app.command("identify")(identify.identify)
     app.command("matrix")(matrix.matrix)
     app.command("report")(report.report)
     app.command("schema")(report.schema)
