@@ -239,8 +239,13 @@ def _measure(bench: Workbench, model_id: str, folder: Path, on_text_of: str) -> 
 
 
 def _settings(model: Model) -> dict[str, float]:
-    known = ("lr", "batch", "temperature", "sampled_tokens", "bits", "share", "weight")
-    return {name: float(value) for name, value in model.model_dump().items() if name in known}
+    """Every number of the model's table that is not a field of the card by itself."""
+    own = {"tokens", "seed"}
+    return {
+        name: float(value)
+        for name, value in model.model_dump().items()
+        if name not in own and isinstance(value, int | float)
+    }
 
 
 def _corpora_read(recipe: Recipe, model_id: str) -> tuple[str, ...]:

@@ -1,18 +1,25 @@
 """A recipe says which small models to train and who descends from whom.
 
-The whole idea: a TOML file of `[[model]]` tables is a directed acyclic graph. Each model names a *mechanism* (how it
-came to be) and its parents (from whom), so the true lineage of every pair of models is known before anything is
-trained. Models are built in the order of the file as far as their parents allow, so a recipe sorted by pedigree
-finishes pedigree by pedigree.
+The whole idea: a TOML file of models is a directed acyclic graph. Each model names a *mechanism* (how it came to be)
+and its parents (from whom), so the true lineage of every pair of models is known before anything is trained. Models
+are built in the order of the file as far as their parents allow, so a recipe sorted by pedigree finishes pedigree by
+pedigree.
 
     mechanism        weights start from     learns from
     pretrain         a seed                 a corpus
-    distill_logits   a seed                 the parent's full next-token distributions on a corpus
-    distill_text     a seed                 text sampled from the parent
-    finetune         the parent             a corpus
+    distill_logits   a seed                 next-token distributions of one or two teachers (all, or top k) on a corpus
+    distill_text     a seed                 text sampled from one or two teachers
+    finetune         the parent             a corpus, with all weights or through low-rank adapters (merged)
+    continue         the parent             more of a corpus of its own kind
+    prefer           the parent             which of two continuations to prefer: the corpus's over its own
     quantize         the parent             nothing (int8 or int4, stored dequantised)
     prune            the parent             nothing (small weights set to zero)
+    drop_layers      the parent             nothing (whole layers left out)
     merge            two parents            nothing (linear interpolation)
+    add_tasks        a base and parents     nothing (task arithmetic: differences from the base are added up)
+
+What models have in common is said once: `[defaults.MECHANISM]` and `[pedigrees.NAME]` fill the fields that a model
+leaves out and has, the pedigree's first.
 
 This module imports neither torch nor transformers: a recipe can be listed and checked without them.
 """
@@ -24,7 +31,7 @@ import json
 import tomllib
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -32,7 +39,7 @@ NAME = r"^[a-z0-9][a-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 
 # Part of every digest: raise it when the trainer changes what a recipe means, and finished models are trained again.
-TRAINER_VERSION = 1
+TRAINER_VERSION = 2
 
 
 class RecipeError(ValueError):
@@ -77,9 +84,13 @@ class Tokenizer(_Table):
 
 
 class Architecture(_Table):
-    """The shape of a transformer; `ffn` is the width of its feed-forward layers."""
+    """The shape of a network; `ffn` is the width of its feed-forward layers.
 
-    kind: Literal["llama", "gpt2"] = Field(alias="class")
+    `lfm2` is a hybrid: short convolutions with one attention layer in every three, so most of its layers are no
+    transformer's.
+    """
+
+    kind: Literal["llama", "gpt2", "lfm2"] = Field(alias="class")
     hidden: int = Field(ge=8)
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
@@ -109,7 +120,7 @@ class _Trained(_Model):
     tokens: int = Field(ge=1)
     lr: float = Field(default=3e-3, gt=0.0, le=1.0)
     batch: int = Field(default=2, ge=1)
-    seed: int = Field(ge=0)
+    seed: int = Field(default=0, ge=0)
 
 
 class _OwnInit(_Trained):
@@ -121,24 +132,57 @@ class Pretrain(_OwnInit):
     mechanism: Literal["pretrain"]
 
 
-class DistillLogits(_OwnInit):
-    mechanism: Literal["distill_logits"]
+class _Student(_OwnInit):
+    """`second` is another teacher, who teaches half; `init_of` starts from the random weights of that model."""
+
     parent: str
+    second: str | None = None
     temperature: float = Field(default=1.0, gt=0.0)
+    init_of: str | None = None
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        return (self.parent,) if self.second is None else (self.parent, self.second)
 
 
-class DistillText(_OwnInit):
-    """Learns from `sampled_tokens` tokens of the parent; `corpus` only gives it the openings of half of the samples."""
+class DistillLogits(_Student):
+    """`top_k` hides all but the k likeliest tokens of the teacher, as an interface that lists a few of them does."""
+
+    mechanism: Literal["distill_logits"]
+    top_k: int | None = Field(default=None, ge=2)
+
+
+class DistillText(_Student):
+    """Learns from `sampled_tokens` tokens of its teachers.
+
+    Half of the samples begin with a few tokens of `corpus` and half with nothing; where `openings` names another
+    corpus, all of them begin with a few tokens of that.
+    """
 
     mechanism: Literal["distill_text"]
-    parent: str
     sampled_tokens: int = Field(ge=1)
-    temperature: float = Field(default=1.0, gt=0.0)
+    openings: str | None = None
 
 
 class Finetune(_Trained):
+    """`lora_rank` trains only low-rank adapters, which are merged into the weights at the end."""
+
     mechanism: Literal["finetune"]
     parent: str
+    lora_rank: int | None = Field(default=None, ge=1)
+
+
+class Continue(_Trained):
+    mechanism: Literal["continue"]
+    parent: str
+
+
+class Prefer(_Trained):
+    """Direct preference optimisation; `beta` is how strictly it stays with its parent."""
+
+    mechanism: Literal["prefer"]
+    parent: str
+    beta: float = Field(default=0.1, gt=0.0)
 
 
 class Quantize(_Model):
@@ -153,6 +197,14 @@ class Prune(_Model):
     share: float = Field(gt=0.0, lt=1.0)
 
 
+class DropLayers(_Model):
+    """`layers` are the numbers of the layers that go, from 0."""
+
+    mechanism: Literal["drop_layers"]
+    parent: str
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+
+
 class Merge(_Model):
     """(1 − weight) · first parent + weight · second parent."""
 
@@ -165,16 +217,67 @@ class Merge(_Model):
         return self.of
 
 
+class AddTasks(_Model):
+    """base + weight · Σ (parent − base), after Ilharco et al. 2023."""
+
+    mechanism: Literal["add_tasks"]
+    base: str
+    of: tuple[str, ...] = Field(min_length=1)
+    weight: float = Field(default=0.5, gt=0.0, le=2.0)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        return (self.base, *self.of)
+
+
 Model = Annotated[
-    Pretrain | DistillLogits | DistillText | Finetune | Quantize | Prune | Merge,
+    Pretrain
+    | DistillLogits
+    | DistillText
+    | Finetune
+    | Continue
+    | Prefer
+    | Quantize
+    | Prune
+    | DropLayers
+    | Merge
+    | AddTasks,
     Field(discriminator="mechanism"),
 ]
-TRAINED = (Pretrain, DistillLogits, DistillText, Finetune)
+TRAINED = (Pretrain, DistillLogits, DistillText, Finetune, Continue, Prefer)
 OWN_INIT = (Pretrain, DistillLogits, DistillText)
+STUDENTS = (DistillLogits, DistillText)
+_KINDS: dict[str, type[_Model]] = {
+    "pretrain": Pretrain,
+    "distill_logits": DistillLogits,
+    "distill_text": DistillText,
+    "finetune": Finetune,
+    "continue": Continue,
+    "prefer": Prefer,
+    "quantize": Quantize,
+    "prune": Prune,
+    "drop_layers": DropLayers,
+    "merge": Merge,
+    "add_tasks": AddTasks,
+}
+
+
+def _filled(table: Any, defaults: Any, pedigrees: Any) -> Any:
+    """A model's table with what its pedigree and its mechanism say for all; faults are left to validation."""
+    if not isinstance(table, dict) or not isinstance(defaults, dict) or not isinstance(pedigrees, dict):
+        return table
+    kind = _KINDS.get(str(table.get("mechanism")))
+    if kind is None:
+        return table
+    common = {**defaults.get(str(table["mechanism"]), {}), **pedigrees.get(str(table.get("pedigree")), {})}
+    return {name: value for name, value in common.items() if name in kind.model_fields} | table
 
 
 class Recipe(_Table):
-    """Corpora, tokenizers and architectures by name, and the models built from them."""
+    """Corpora, tokenizers and architectures by name, and the models built from them.
+
+    `defaults` (by mechanism) and `pedigrees` (by name) have been filled into the models when a recipe exists.
+    """
 
     name: Name
     seed: int = Field(default=0, ge=0)
@@ -183,6 +286,16 @@ class Recipe(_Table):
     tokenizers: dict[str, Tokenizer]
     architectures: dict[str, Architecture]
     models: tuple[Model, ...] = Field(alias="model", min_length=1)
+    defaults: dict[str, dict[str, Any]] = {}
+    pedigrees: dict[str, dict[str, Any]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("model"), list):
+            return data
+        defaults, pedigrees = data.get("defaults", {}), data.get("pedigrees", {})
+        return data | {"model": [_filled(table, defaults, pedigrees) for table in data["model"]]}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -207,22 +320,37 @@ class Recipe(_Table):
             _known(parent, {m.id for m in self.models}, "parent", where)
         if isinstance(model, TRAINED):
             _known(model.corpus, self.corpora, "corpus", where)
+        if isinstance(model, DistillText) and model.openings is not None:
+            _known(model.openings, self.corpora, "corpus", where)
+        if isinstance(model, STUDENTS) and model.init_of is not None:
+            _known(model.init_of, {m.id for m in self.models}, "model", where)
         if isinstance(model, OWN_INIT):
             _known(model.architecture, self.architectures, "architecture", where)
             _known(model.tokenizer, self.tokenizers, "tokenizer", where)
 
     def _check_lineage(self, model: Model) -> None:
         if isinstance(model, DistillLogits):
-            theirs = self.tokenizer_of(model.parent)
-            if model.tokenizer != theirs:
-                raise ValueError(
-                    f"model '{model.id}' has tokenizer '{model.tokenizer}' but distill_logits needs that of its "
-                    f"parent '{model.parent}', which is '{theirs}'; use distill_text across tokenizers"
-                )
-        if isinstance(model, Merge):
-            first, second = model.of
-            if self.root_of(first) != self.root_of(second):
-                raise ValueError(f"model '{model.id}' merges '{first}' and '{second}', whose weights have no common base")
+            for teacher in model.parents:
+                theirs = self.tokenizer_of(teacher)
+                if model.tokenizer != theirs:
+                    raise ValueError(
+                        f"model '{model.id}' has tokenizer '{model.tokenizer}' but distill_logits needs that of its "
+                        f"parent '{teacher}', which is '{theirs}'; use distill_text across tokenizers"
+                    )
+        if isinstance(model, STUDENTS) and model.init_of is not None:
+            twin = self.get(model.init_of)
+            if not isinstance(twin, OWN_INIT) or twin.architecture != model.architecture or self._init_of(twin):
+                raise ValueError(f"model '{model.id}' cannot start as '{model.init_of}' did: not the same random weights")
+        if isinstance(model, Merge | AddTasks):
+            first, *others = model.parents
+            for other in others:
+                if self.root_of(first) != self.root_of(other):
+                    raise ValueError(
+                        f"model '{model.id}' merges '{first}' and '{other}', whose weights have no common base"
+                    )
+
+    def _init_of(self, model: Model) -> str | None:
+        return model.init_of if isinstance(model, STUDENTS) else None
 
     def get(self, model_id: str) -> Model:
         """The model with this id."""
@@ -274,16 +402,19 @@ class Recipe(_Table):
         """
         model = self.get(model_id)
         tokenizer = self.tokenizers[self.tokenizer_of(model_id)]
-        corpora = {*tokenizer.corpora, self.corpus_of(model_id)}
+        openings = {model.openings} if isinstance(model, DistillText) and model.openings else set()
+        corpora = {*tokenizer.corpora, self.corpus_of(model_id), *openings}
         content = {
             "trainer": TRAINER_VERSION,
             "seed": self.seed,
-            "model": model.model_dump(mode="json"),
+            "model": model.model_dump(mode="json", exclude_defaults=True),
             "architecture": self.architectures[self.architecture_of(model_id)].model_dump(mode="json"),
             "tokenizer": tokenizer.model_dump(mode="json"),
             "corpora": {name: self.corpora[name].model_dump(mode="json") for name in sorted(corpora)},
             "parents": [self.digest_of(parent) for parent in model.parents],
         }
+        if (twin := self._init_of(model)) is not None:
+            content["init"] = self.get(twin).model_dump(mode="json", exclude_defaults=True)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
