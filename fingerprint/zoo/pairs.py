@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,6 +81,12 @@ def _stratum(first: Card, second: Card) -> str:
         learned = first.mechanism in _BY_LEARNING or second.mechanism in _BY_LEARNING
         return "student of a same-data twin" if learned else "same data"
     return "same tokenizer" if first.tokenizer == second.tokenizer else "other data"
+
+
+def next_pedigree(pedigrees: Iterable[str]) -> dict[str, str]:
+    """Every pedigree's neighbour in the order of the alphabet, the first after the last."""
+    order = sorted(set(pedigrees))
+    return dict(zip(order, [*order[1:], *order[:1]], strict=True))
 
 
 def controls_for(cards: Mapping[str, Card], suspect: str, reference: str) -> list[str]:
