@@ -16,20 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint import recording_file
+from fingerprint.bench.features import FeatureTable
 from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs, population_bounds
 from fingerprint.calibration.metrics import auc, cllr, cllr_min, tpr_at
 from fingerprint.calibration.model import Calibration, Tier
 from fingerprint.errors import UsageError
-from fingerprint.evidence.align import Aligned, align
-from fingerprint.evidence.base import Evidence, Skipped
-from fingerprint.evidence.case import Case
-from fingerprint.evidence.text import usable_answers
-from fingerprint.evidence.weights import weight_descent
 from fingerprint.recording import Recording
-from fingerprint.stats import residual
-from fingerprint.stats.divergence import jensen_shannon
 from fingerprint.stats.intervals import clopper_pearson
-from fingerprint.stats.textsim import pair_scores
 from fingerprint.zoo.card import Card
 from fingerprint.zoo.pairs import Pair, all_pairs, controls_for
 
@@ -72,20 +65,12 @@ class Scored:
 
 def score_pairs(zoo: Zoo, say: Callable[[str], None]) -> list[Scored]:
     """Features of every pair inside a pedigree, and of each model with the first models of the next pedigree."""
-    names = list(zoo.cards)
-    table = align(zoo.recordings[names[0]], zoo.recordings[names[1]], [zoo.recordings[name] for name in names[2:]])
-    if isinstance(table, Skipped):
-        raise UsageError(f"The recordings of the zoo do not fit together: {table.reason}.")
-    place = {name: row for row, name in enumerate(names)}
-    keys = sorted(set.intersection(*(set(usable_answers(r)) for r in zoo.recordings.values())))
-    answers = {n: [found[key][0] for key in keys] for n, r in zoo.recordings.items() if (found := usable_answers(r))}
+    table = FeatureTable(recordings=zoo.recordings)
     chosen = _chosen(zoo.cards)
     scored = []
     for count, pair in enumerate(chosen, start=1):
         others = controls_for(zoo.cards, pair.suspect, pair.reference)
-        rows = [place[name] for name in (pair.suspect, pair.reference, *others)]
-        features = _distribution_features(table, rows) | _text_features(answers, pair, others)
-        scored.append(Scored(pair=pair, features=features | _weight_features(zoo, pair)))
+        scored.append(Scored(pair=pair, features=table.of(pair.suspect, pair.reference, others)))
         if count % 100 == 0:
             say(f"{count} of {len(chosen)} pairs")
     return scored
@@ -97,31 +82,6 @@ def _chosen(cards: Mapping[str, Card]) -> list[Pair]:
     return [
         pair for pair in all_pairs(cards) if cards[pair.reference].pedigree in {pair.pedigree, following[pair.pedigree]}
     ]
-
-
-def _distribution_features(table: Aligned, rows: Sequence[int]) -> dict[str, float]:
-    part = table.probabilities[list(rows)]
-    gram = residual.gram_matrices(part, table.prompts).total()
-    others = list(range(2, len(rows)))
-    first, second = part[0].astype(np.float64), part[1].astype(np.float64)
-    return {
-        "partial_z": float(np.arctanh(residual.partial(gram, 0, 1, others))),
-        "partial_margin": residual.margin(gram, 0, 1, others),
-        "plain_z": float(np.arctanh(residual.plain(gram, 0, 1, others))),
-        "jsd": -float(jensen_shannon(first, second).mean()),
-        "top1": float((first.argmax(axis=1) == second.argmax(axis=1)).mean()),
-    }
-
-
-def _text_features(answers: Mapping[str, list[str]], pair: Pair, others: Sequence[str]) -> dict[str, float]:
-    found = pair_scores([answers[name] for name in (pair.suspect, pair.reference, *others)])
-    return {"text_z": float(found.score[0, 1]), "phrases": float(found.components["phrases"][0, 1])}
-
-
-def _weight_features(zoo: Zoo, pair: Pair) -> dict[str, float]:
-    case = Case(suspect=zoo.recordings[pair.suspect], reference=zoo.recordings[pair.reference])
-    found = weight_descent(case)
-    return {"weight_r": found.effect, "weight_z": found.statistic} if isinstance(found, Evidence) else {}
 
 
 def lineages(cards: Mapping[str, Card]) -> list[str]:

@@ -34,6 +34,12 @@ class Aligned:
     def prompt_count(self) -> int:
         return int(self.prompts.max()) + 1 if self.prompts.size else 0
 
+    def choose(self, rows: Sequence[int]) -> Aligned:
+        """The same contexts for some of the models, the first two of ``rows`` as suspect and reference."""
+        return Aligned(
+            probabilities=self.probabilities[list(rows)], prompts=self.prompts, used=tuple(range(len(rows) - 2))
+        )
+
 
 def symbol(token: str) -> int:
     """The alphabet's place of a token given as latin-1 characters."""

@@ -23,6 +23,17 @@ _MARGIN = 0.2
 _FEWEST_BORDERS = 20
 
 
+def distribution_features(aligned: Aligned) -> dict[str, float]:
+    """The features that calibration sees, of suspect (row 0) and reference (row 1) against at least two others."""
+    gram = residual.gram_matrices(aligned.probabilities, aligned.prompts).total()
+    others = list(range(2, len(aligned.probabilities)))
+    return {
+        "partial_z": float(np.arctanh(residual.partial(gram, 0, 1, others))),
+        "partial_margin": residual.margin(gram, 0, 1, others),
+        "plain_z": float(np.arctanh(residual.plain(gram, 0, 1, others))),
+    }
+
+
 def divergence(case: Case) -> Evidence | Skipped:
     """Mean Jensen–Shannon divergence per context (Lin 1991), in bits; small means alike, and so means little alone."""
     aligned = case.aligned
