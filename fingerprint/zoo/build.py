@@ -217,11 +217,18 @@ def _card(model: Model, bench: Workbench, folder: Path) -> Card:
         settings=_settings(model),
         held_out_corpus=recipe.corpus_of(model.id),
         held_out_bits_per_byte=_measure(bench, model.id, folder, model.id),
-        parents_held_out_bits_per_byte={p: _measure(bench, p, bench.zoo_dir / p, model.id) for p in model.parents},
+        parents_held_out_bits_per_byte={p: _parent_measure(bench, p, model.id) for p in model.parents},
         weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
         recipe=recipe.name,
         recipe_digest=recipe.digest_of(model.id),
     )
+
+
+def _parent_measure(bench: Workbench, parent: str, on_text_of: str) -> float:
+    known = read_card(bench.zoo_dir / parent)
+    if known is not None and known.held_out_corpus == bench.recipe.corpus_of(on_text_of):
+        return known.held_out_bits_per_byte
+    return _measure(bench, parent, bench.zoo_dir / parent, on_text_of)
 
 
 def _measure(bench: Workbench, model_id: str, folder: Path, on_text_of: str) -> float:

@@ -24,7 +24,7 @@ START = "<|endoftext|>"
 HELD_OUT = 0.02
 DOCUMENT_CHARS = 2000
 # Enough for three digits of bits per byte; more would only cost time.
-MAX_HELD_OUT_CHARS = 120_000
+MAX_HELD_OUT_CHARS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

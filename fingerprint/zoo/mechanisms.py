@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
 
 TOKENS = ".tokens"
-SAMPLES_AT_ONCE = 256
+SAMPLES_AT_ONCE = 1024
 OPENING_TOKENS = 8
 #: Own samples of a preference run at most; more steps than these allow see them again.
 REJECTED = 512

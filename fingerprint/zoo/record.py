@@ -18,11 +18,12 @@ from fingerprint.collection.collect import Budget, Collector
 from fingerprint.collection.plan import Plan, Settings, make_plan
 from fingerprint.collection.store import Store
 from fingerprint.errors import UsageError
+from fingerprint.evidence.base import NOT_EVIDENCE
 from fingerprint.evidence.likelihood import scorable
 from fingerprint.models.base import ScoreRequest
 from fingerprint.models.local import open_path
 from fingerprint.models.spec import ModelSpec
-from fingerprint.probes import load
+from fingerprint.probes import builtin, load
 from fingerprint.recording import Recording
 from fingerprint.zoo.card import Card, read_card
 from fingerprint.zoo.pairs import next_pedigree
@@ -30,10 +31,14 @@ from fingerprint.zoo.pairs import next_pedigree
 if TYPE_CHECKING:
     from fingerprint.models.torch_model import TorchModel
 
+#: All built-in sets but the one that is never evidence.
+PROBES = ",".join(name for name in builtin() if name != NOT_EVIDENCE)
 #: Next-token lists of this length say all that the methods use of small vocabularies, in a quarter of the space.
 TOPK = 64
 #: Answers from these sets are scored: they are long for their prompts, and reading prompts is what scoring costs.
 SCORED_SETS = frozenset({"arithmetic-format", "creative-openings", "rare-knowledge", "style"})
+#: Copies with other numbers in them neither score nor are scored: what descends from them is seen in the weights.
+_COPIES = frozenset({"quantize", "prune", "drop_layers"})
 #: Models of a few megabytes are fastest in large batches.
 _BATCH = 256
 _STORE = ".answers"
@@ -74,7 +79,7 @@ def record_zoo(
     zoo_dir: Path,
     out_dir: Path,
     *,
-    probes: str = "all",
+    probes: str = PROBES,
     pedigrees: Sequence[str] = (),
     seed: int = 0,
     say: Say = lambda _: None,
@@ -110,7 +115,7 @@ def _answers(name: str, card: Card, zoo_dir: Path, archive: Archive, plan: Plan,
 def _scores(
     name: str, cards: Mapping[str, Card], following: Mapping[str, str], zoo_dir: Path, archive: Archive, say: Say
 ) -> bool:
-    recording = archive.read(name)
+    recording = None if cards[name].mechanism in _COPIES else archive.read(name)
     if recording is None:
         return False
     authors = authors_for(cards, name, following)
@@ -132,12 +137,13 @@ def _scores(
 
 
 def authors_for(cards: Mapping[str, Card], name: str, following: Mapping[str, str]) -> list[str]:
-    """Whose answers a model scores: all of its pedigree, and those of the next one that began from nothing."""
+    """Whose answers a model scores: all of its pedigree but mere copies, and those of the next that began from nothing."""
     neighbour = following[cards[name].pedigree]
     return [
         other
         for other, card in cards.items()
-        if card.pedigree == cards[name].pedigree or (card.pedigree == neighbour and not card.parents)
+        if card.mechanism not in _COPIES
+        and (card.pedigree == cards[name].pedigree or (card.pedigree == neighbour and not card.parents))
     ]
 
 
