@@ -46,6 +46,8 @@ def new_network(shape: Architecture, vocab: int, start: int, seed: int) -> nn.Mo
             "num_attention_heads": shape.heads,
             "num_key_value_heads": shape.heads,
             "max_position_embeddings": shape.context,
+            # Its default is the start token here, which would then be a row of zeros that nothing is learned for.
+            "pad_token_id": None,
             "layer_types": ["full_attention" if layer % 3 == 1 else "conv" for layer in range(shape.layers)],
         }
     else:
