@@ -92,3 +92,25 @@ def real(
     if output is not None:
         common.write_text(written, output)
     sys.stdout.write(written)
+
+
+@app.command("real-scale")
+def real_scale(
+    base: Annotated[str, typer.Argument(help="Model spec of the base that both children are tuned from.")],
+    teacher: Annotated[str, typer.Argument(help="Model spec of another real model, which writes the student's texts.")],
+    text: Annotated[Path, typer.Option("--text", help="Prose (.txt or .txt.zst), for openings and for the control.")],
+    work: Annotated[Path, typer.Option("--work", help="Folder for the children, answers and recordings.")],
+    keep: Annotated[Path | None, typer.Option("--keep", help="Write the recordings that may be public here.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the result as JSON.")] = None,
+) -> None:
+    """A student of a real model's text and its control, tuned on human text: what of the teacher shows."""
+    from fingerprint.bench import realscale as bench
+    from fingerprint.zoo.corpus import read_text
+
+    found = bench.run(base, teacher, read_text(text)[:2_000_000], work, common.say)
+    if keep is not None:
+        bench.publish(found, keep)
+    written = bench.as_json(bench.measure(found))
+    if output is not None:
+        common.write_text(written, output)
+    sys.stdout.write(written)

@@ -40,7 +40,7 @@ def read_corpus(corpus: Corpus, data_dir: Path) -> Split:
     path = data_dir / corpus.file
     if not path.is_file():
         raise RecipeError(f"the data folder has no file '{corpus.file}'")
-    text = _read(path)
+    text = read_text(path)
     text = text[int(corpus.start * len(text)) : int(corpus.end * len(text))]
     cut = text.rfind("\n", 0, int(len(text) * (1 - HELD_OUT))) + 1
     if cut == 0 or cut == len(text):
@@ -48,7 +48,8 @@ def read_corpus(corpus: Corpus, data_dir: Path) -> Split:
     return Split(train=text[:cut], held_out=text[cut : cut + MAX_HELD_OUT_CHARS])
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The whole text of a .txt or .txt.zst file."""
     if path.suffix != ".zst":
         return path.read_text("utf-8")
     import zstandard
