@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fingerprint.errors import UsageError
 from fingerprint.evidence.align import Aligned, align
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
-from fingerprint.evidence.distributions import distribution_features
+from fingerprint.evidence.features import distribution_features
 from fingerprint.evidence.text import usable_answers
 from fingerprint.evidence.weights import weight_descent
 from fingerprint.recording import Recording
 from fingerprint.stats.divergence import jensen_shannon
-from fingerprint.stats.textsim import pair_scores
+from fingerprint.stats.textsim import LINEAGE, fuse, text_similarity
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +41,12 @@ class FeatureTable:
             UsageError: the recordings have no contexts in common.
 
         """
-        names = (suspect, reference, *controls)
-        aligned = self.aligned.choose([self._place[name] for name in names])
+        rows = [self._place[name] for name in (suspect, reference, *controls)]
+        aligned = self.aligned.choose(rows)
         return (
             distribution_features(aligned)
             | baseline_features(aligned)
-            | self._text(names)
+            | self._text(rows)
             | self._weights(suspect, reference)
         )
 
@@ -63,14 +66,15 @@ class FeatureTable:
         return {name: row for row, name in enumerate(self.recordings)}
 
     @cached_property
-    def _answers(self) -> dict[str, list[str]]:
-        usable = {name: usable_answers(recording) for name, recording in self.recordings.items()}
-        keys = sorted(set.intersection(*(set(found) for found in usable.values())))
-        return {name: [found[key][0] for key in keys] for name, found in usable.items()}
+    def _views(self) -> dict[str, Floats]:
+        """Views of the answers of all models. The rarity of a phrase is counted over the whole zoo, not per pair."""
+        usable = [usable_answers(recording) for recording in self.recordings.values()]
+        keys = sorted(set.intersection(*(set(found) for found in usable)))
+        return text_similarity([[found[key][0] for key in keys] for found in usable])[0]
 
-    def _text(self, names: Sequence[str]) -> dict[str, float]:
-        found = pair_scores([self._answers[name] for name in names])
-        return {"text_z": float(found.score[0, 1]), "phrases": float(found.components["phrases"][0, 1])}
+    def _text(self, rows: Sequence[int]) -> dict[str, float]:
+        views = {name: view[np.ix_(rows, rows)] for name, view in self._views.items()}
+        return {"text_z": float(fuse(views, LINEAGE, per_model=True)[0, 1]), "phrases": float(views["phrases"][0, 1])}
 
     def _weights(self, suspect: str, reference: str) -> dict[str, float]:
         found = weight_descent(Case(suspect=self.recordings[suspect], reference=self.recordings[reference]))
