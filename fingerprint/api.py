@@ -23,7 +23,7 @@ from fingerprint.collection.plan import Plan, Settings, make_plan, plan_like
 from fingerprint.collection.store import Store, default_root
 from fingerprint.errors import RecordingError, UsageError
 from fingerprint.evidence.case import Case
-from fingerprint.evidence.likelihood import scorable
+from fingerprint.evidence.crossscores import scorable
 from fingerprint.evidence.methods import examine
 from fingerprint.models.base import Backend, ScoreRequest
 from fingerprint.models.handshake import shake_hands

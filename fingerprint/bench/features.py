@@ -16,7 +16,9 @@ from fingerprint.errors import UsageError
 from fingerprint.evidence.align import Aligned, align
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
+from fingerprint.evidence.crossscores import CrossScores, cross_scores
 from fingerprint.evidence.features import distribution_features
+from fingerprint.evidence.likelihood import likelihood_features
 from fingerprint.evidence.text import usable_answers
 from fingerprint.evidence.weights import weight_descent
 from fingerprint.recording import Recording
@@ -46,6 +48,7 @@ class FeatureTable:
         return (
             distribution_features(aligned)
             | baseline_features(aligned)
+            | likelihood_features(self.scores.choose(rows))
             | self._text(rows)
             | self._weights(suspect, reference)
         )
@@ -60,6 +63,11 @@ class FeatureTable:
         if len(table.used) < len(others):
             raise UsageError("Some recordings of the zoo lack most of the contexts of the others.")
         return table
+
+    @cached_property
+    def scores(self) -> CrossScores:
+        """Who finds whose text how likely, in the order of ``recordings``."""
+        return cross_scores(list(self.recordings.values()))
 
     @cached_property
     def _place(self) -> dict[str, int]:
