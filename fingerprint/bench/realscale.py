@@ -23,7 +23,7 @@ from fingerprint.collection.plan import Plan, Settings, make_plan
 from fingerprint.collection.store import Store
 from fingerprint.errors import UsageError
 from fingerprint.evidence.align import Aligned, align
-from fingerprint.evidence.likelihood import scorable
+from fingerprint.evidence.crossscores import scorable
 from fingerprint.models.base import ScoreRequest
 from fingerprint.models.registry import open_model
 from fingerprint.models.spec import parse_spec

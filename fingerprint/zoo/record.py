@@ -19,7 +19,7 @@ from fingerprint.collection.plan import Plan, Settings, make_plan
 from fingerprint.collection.store import Store
 from fingerprint.errors import UsageError
 from fingerprint.evidence.base import NOT_EVIDENCE
-from fingerprint.evidence.likelihood import scorable
+from fingerprint.evidence.crossscores import scorable
 from fingerprint.models.base import ScoreRequest
 from fingerprint.models.local import open_path
 from fingerprint.models.spec import ModelSpec
