@@ -15,7 +15,7 @@ from fingerprint.zoo.network import logits_of, new_network, sample
 from fingerprint.zoo.pairs import all_pairs, controls_for, next_pedigree, steps, truth
 from fingerprint.zoo.recipe import Architecture, RecipeError, load_recipe, parse_recipe
 from fingerprint.zoo.surgery import merged, tasks_added, without_layers
-from fingerprint.zoo.train import distillation_loss, preference_loss
+from fingerprint.zoo.train import distillation_loss, next_token_loss, preference_loss
 
 RECIPE = """
 name = "tiny"
@@ -201,10 +201,15 @@ def test_losses_are_zero_where_nothing_is_to_learn_and_fall_in_the_right_directi
     ids = torch.arange(20).view(2, 10)
     batch = (ids, ids)
     same, wrong = logits_of(teacher, ids).detach(), logits_of(other, ids).detach()
-    for top_k in (None, 5):
-        loss = distillation_loss([teacher], 2.0, top_k)
-        assert float(loss(same, batch)) == pytest.approx(0, abs=1e-4)
-        assert float(loss(wrong, batch)) > 0.001
+    loss = distillation_loss([teacher], 2.0)
+    assert float(loss(same, batch)) == pytest.approx(0, abs=1e-4)
+    assert float(loss(wrong, batch)) > 0.001
+    few = distillation_loss([teacher], 1.0, 5)
+    assert float(few(same, batch)) == pytest.approx(float(next_token_loss(same, batch)) / 2, abs=1e-4)
+    # What the list does not show does not count: two tokens of the rest change places.
+    rest = same.topk(40).indices[..., -2:]
+    swapped = same.scatter(-1, rest, same.gather(-1, rest.flip(-1)))
+    assert float(few(swapped, batch) - next_token_loss(swapped, batch) / 2) == pytest.approx(0, abs=1e-4)
     both = distillation_loss([teacher, other], 1.0)
     assert float(both(same, batch)) > 0.001
     mean = torch.log((torch.softmax(same, -1) + torch.softmax(wrong, -1)) / 2)

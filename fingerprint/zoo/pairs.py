@@ -36,6 +36,7 @@ class Pair:
     truth: Truth
     stratum: str
     pedigree: str
+    reference_pedigree: str
 
 
 def ancestors(cards: Mapping[str, Card], model: str) -> set[str]:
@@ -103,7 +104,14 @@ def all_pairs(cards: Mapping[str, Card]) -> list[Pair]:
             else:
                 stratum = " of ".join(steps(cards, suspect, reference))
             pairs.append(
-                Pair(suspect=suspect, reference=reference, truth=relation, stratum=stratum, pedigree=mine.pedigree)
+                Pair(
+                    suspect=suspect,
+                    reference=reference,
+                    truth=relation,
+                    stratum=stratum,
+                    pedigree=mine.pedigree,
+                    reference_pedigree=cards[reference].pedigree,
+                )
             )
     return pairs
 

@@ -57,7 +57,8 @@ def distillation_loss(teachers: Sequence[nn.Module], temperature: float, top_k: 
     """Kullback–Leibler divergence of the student from the mean of its teachers, all softened (Hinton et al. 2015).
 
     With `top_k`, only the k likeliest tokens of the teacher are known and the rest is one bucket, which is all that an
-    interface that lists a few log-probabilities gives away.
+    interface that lists a few log-probabilities gives away. The bucket says nothing of what is in it, so the text itself
+    counts as much as the teacher then.
     """
 
     def loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -70,7 +71,8 @@ def distillation_loss(teachers: Sequence[nn.Module], temperature: float, top_k: 
             wanted, given = _with_rest(wanted), _with_rest(given.gather(-1, listed))
         per_token = nn.functional.kl_div(given, wanted, log_target=True, reduction="none").sum(-1)
         # T² keeps the size of the gradient independent of the temperature.
-        return per_token.mean() * temperature**2
+        value = per_token.mean() * temperature**2
+        return value if top_k is None else (value + next_token_loss(logits, batch)) / 2
 
     return loss
 
