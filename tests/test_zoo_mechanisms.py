@@ -13,8 +13,9 @@ from fingerprint.zoo.build import build_zoo
 from fingerprint.zoo.card import Card
 from fingerprint.zoo.network import logits_of, new_network, sample
 from fingerprint.zoo.pairs import all_pairs, controls_for, next_pedigree, steps, truth
-from fingerprint.zoo.recipe import Architecture, RecipeError, load_recipe, parse_recipe
+from fingerprint.zoo.recipe import RecipeError, load_recipe, parse_recipe
 from fingerprint.zoo.surgery import merged, tasks_added, without_layers
+from fingerprint.zoo.tables import Architecture
 from fingerprint.zoo.train import distillation_loss, next_token_loss, preference_loss
 
 RECIPE = """

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def _grams(recording: Recording) -> Counter[str]:
         for text in texts:
             words = _WORD.findall(text.lower())
             counts.update(words)
-            counts.update(" ".join(pair) for pair in zip(words, words[1:], strict=False))
+            counts.update(" ".join(pair) for pair in pairwise(words))
     return counts
 
 

@@ -5,31 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import escape
+from markupsafe import Markup
 
 from fingerprint.bench import plots
 from fingerprint.verdict import ACCUSE
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: light-dark(#1b1b1a, #eceae4); --soft: light-dark(#66635c, #a5a199);
-  --related: light-dark(#0b6e4f, #4fc79a); --unrelated: light-dark(#b3261e, #ff8a80); --line: light-dark(#d8d4ca, #45423c); }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: light-dark(#fdfcf9, #191816);
-  max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
-td, th { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
-td:first-child, th:first-child { text-align: left; }
-figure { display: inline-block; width: min(29rem, 100%); margin: .5rem; }
-figcaption { color: var(--soft); font-size: .9rem; }
-svg { width: 100%; } svg text { font-size: 11px; fill: var(--soft); }
-.axis, .zero { fill: none; stroke: var(--line); } .zero { stroke-dasharray: 4 4; stroke: var(--soft); }
-.curve { fill: none; stroke-width: 2; stroke: var(--soft); } .key { text-anchor: end; }
-.curve.related, .curve.line0 { stroke: var(--related); } .curve.unrelated, .curve.line1 { stroke: var(--unrelated); }
-.curve.line2 { stroke: light-dark(#3558b8, #8fb0ff); } .curve.line3 { stroke: light-dark(#8a5a00, #e0b35c); }
-.curve.diagonal { stroke-dasharray: 4 4; stroke: var(--line); }
-circle.related, text.related, circle.line0, text.line0 { fill: var(--related); }
-text.unrelated, circle.line1, text.line1 { fill: var(--unrelated); }
-circle.line2, text.line2 { fill: light-dark(#3558b8, #8fb0ff); } circle.line3, text.line3 { fill: light-dark(#8a5a00, #e0b35c); }
-"""
 Rows = list[list[str]]
 
 
@@ -52,7 +32,8 @@ def goals(result: Mapping[str, Any]) -> Rows:
     for tier, found in result["attribution"].items():
         add(f"{tier}, the teacher is first among {found['candidates']}", "≥ 0.90", _share(found["top1"]))
         add(f"{tier}, somebody wrong is named", "≤ 0.01", _share(found["accused_wrongly"]))
-        add(f"{tier}, somebody is named though the teacher is absent", "≤ 0.01", _share(found["accused_wrongly_without_teacher"]))
+        absent = found["accused_wrongly_without_teacher"]
+        add(f"{tier}, somebody is named though the teacher is absent", "≤ 0.01", _share(absent))
     found = verdicts["weights"]["direction"]
     add("direction: accuracy where decided", "≥ 0.85", _number(found["accuracy"]) if found["decided"] else "never decided")
     add("direction: abstains", "≤ 0.30", _number(found["abstained"]))
@@ -115,9 +96,10 @@ def strata_table(result: Mapping[str, Any]) -> Rows:
 
 def markdown(result: Mapping[str, Any]) -> str:
     """Goals, error rates and confusion as Markdown tables."""
-    about = f"{result['models']} models, {result['pedigrees']} pedigrees, {result['lineages']} independent lineages, {result['pairs']} pairs"
+    about = ", ".join(f"{result[name]} {name}" for name in ("models", "pedigrees", "lineages", "pairs"))
     parts = [f"{about}; whole pedigrees left out.", _pipes(goals(result)), _pipes(rates_table(result))]
-    parts += [f"Verdicts with access to {access}:\n\n{_pipes(confusion_table(found['confusion']))}" for access, found in result["verdicts"].items()]
+    for access, found in result["verdicts"].items():
+        parts += [f"Verdicts with access to {access}:", _pipes(confusion_table(found["confusion"]))]
     return "\n\n".join([*parts, _pipes(strata_table(result))]) + "\n"
 
 
@@ -128,6 +110,8 @@ def _pipes(rows: Rows) -> str:
 
 def html(result: Mapping[str, Any]) -> str:
     """One page, light and dark, that loads nothing."""
+    from jinja2 import Environment, PackageLoader
+
     figures = [
         plot(parts["related"], parts["unrelated"], f"{tier}: {name}")
         for tier, parts in result["tippett"].items()
@@ -136,22 +120,15 @@ def html(result: Mapping[str, Any]) -> str:
     curves = _power_curves(result.get("power", {}))
     if curves:
         figures.append(plots.lines(curves, "AUC against same-data pairs, by prompts asked", "prompts", "AUC"))
-    sections = [
-        ("Goals and what was reached", _table(goals(result))),
-        ("Error rates", _table(rates_table(result))),
-        ("Likelihood ratios", "".join(figures)),
-        *((f"Verdicts with access to {a}", _table(confusion_table(f["confusion"]))) for a, f in result["verdicts"].items()),
-        ("Misleading evidence by stratum", _table(strata_table(result))),
-    ]
-    body = "".join(f"<h2>{escape(title)}</h2>{content}" for title, content in sections)
-    about = (
-        f"{result['models']} models of {result['pedigrees']} pedigrees, {result['pairs']} ordered pairs. Every likelihood ratio comes "
-        f"from pairs that touch neither pedigree of the pair it is for. An accusation needs {10**ACCUSE:.0f} or more."
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>fingerprint bench zoo</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><h1>Error rates on models of known lineage</h1><p>{escape(about)}</p>{body}</body></html>\n"
+    templates = Environment(loader=PackageLoader("fingerprint.bench"), autoescape=True, trim_blocks=True)
+    return templates.get_template("zoo.html").render(
+        result=result,
+        accuse=f"{10**ACCUSE:.0f}",
+        goals=goals(result),
+        rates=rates_table(result),
+        figures=[Markup(figure) for figure in figures],  # noqa: S704  # drawn here, from numbers and our own words
+        confusions={access: confusion_table(found["confusion"]) for access, found in result["verdicts"].items()},
+        strata=strata_table(result),
     )
 
 
@@ -163,10 +140,3 @@ def _power_curves(power: Mapping[str, Any]) -> dict[str, Sequence[tuple[float, f
                 if row and kind in row:
                     curves.setdefault(f"{tier}, {kind}", []).append((float(count), row[kind]["auc"]))
     return dict(curves)
-
-
-def _table(rows: Rows) -> str:
-    head, *body = rows
-    lines = [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>"]
-    lines += [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in body]
-    return f"<table>{''.join(lines)}</table>"

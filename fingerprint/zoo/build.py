@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from fingerprint.zoo.card import Card, read_card, write_card
 from fingerprint.zoo.corpus import load_tokenizer, read_corpus, save_tokenizer, start_id, train_tokenizer
-from fingerprint.zoo.recipe import TRAINED, Model, Recipe
+from fingerprint.zoo.recipe import Recipe
+from fingerprint.zoo.tables import TRAINED, Model
 
 if TYPE_CHECKING:
     from fingerprint.zoo.mechanisms import Workbench

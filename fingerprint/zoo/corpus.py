@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fingerprint.zoo.recipe import Corpus, RecipeError
+from fingerprint.zoo.recipe import RecipeError
+from fingerprint.zoo.tables import Corpus
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from fingerprint.zoo.adapters import adapted, fused
 from fingerprint.zoo.corpus import Split, load_tokenizer, read_corpus, start_id, stream
 from fingerprint.zoo.network import IGNORED, load_network, new_network, sample
-from fingerprint.zoo.recipe import (
+from fingerprint.zoo.recipe import Recipe
+from fingerprint.zoo.surgery import merged, pruned, quantized, tasks_added, without_layers
+from fingerprint.zoo.tables import (
     TRAINED,
     AddTasks,
     Continue,
@@ -33,9 +35,7 @@ from fingerprint.zoo.recipe import (
     Pretrain,
     Prune,
     Quantize,
-    Recipe,
 )
-from fingerprint.zoo.surgery import merged, pruned, quantized, tasks_added, without_layers
 from fingerprint.zoo.train import (
     Batch,
     distillation_loss,
@@ -126,21 +126,20 @@ def _learn(
     model: Pretrain | DistillLogits | DistillText | Finetune | Continue | Prefer, bench: Workbench
 ) -> nn.Module:
     match model:
-        case Pretrain():
-            return _learn_corpus(model, bench, bench.fresh(model))
-        case Continue():
-            return _learn_corpus(model, bench, bench.parent(model.parent))
-        case Finetune():
-            parent = bench.parent(model.parent)
-            if model.lora_rank is None:
-                return _learn_corpus(model, bench, parent)
-            return fused(_learn_corpus(model, bench, adapted(parent, model.lora_rank, bench.seed(model, "init"))))
         case Prefer():
             return _prefer(model, bench)
         case DistillLogits():
             return _distill_logits(model, bench)
         case DistillText():
             return _distill_text(model, bench)
+        case Pretrain():
+            network = bench.fresh(model)
+        case Finetune(lora_rank=int(rank)):
+            adapters = adapted(bench.parent(model.parent), rank, bench.seed(model, "init"))
+            return fused(_learn_corpus(model, bench, adapters))
+        case Finetune() | Continue():
+            network = bench.parent(model.parent)
+    return _learn_corpus(model, bench, network)
 
 
 def steps_of(model: Model, context: int) -> int:

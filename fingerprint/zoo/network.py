@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fingerprint.zoo.recipe import Architecture
+from fingerprint.zoo.tables import Architecture
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

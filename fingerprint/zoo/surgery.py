@@ -65,7 +65,7 @@ def _matrices(network: nn.Module, change: Callable[[Tensor], Tensor]) -> nn.Modu
 
 
 def tasks_added(base: nn.Module, tuned: Sequence[nn.Module], weight: float) -> nn.Module:
-    """base + weight · Σ (tuned − base): what several fine-tunes learned, in one network (Ilharco et al. 2023)."""
+    """What several fine-tunes learned, in one network: base + weight · Σ (tuned − base) (Ilharco et al. 2023)."""
     result = copy.deepcopy(base)
     start = dict(base.named_parameters())
     with torch.no_grad():
