@@ -69,7 +69,7 @@ class Baselines:
         flat = self.table.aligned.probabilities.reshape(len(self._place), -1)
         gram = np.asarray(flat @ flat.T, dtype=np.float64)
         norms = np.sqrt(np.diag(gram))
-        return gram / np.outer(norms, norms)
+        return np.asarray(gram / np.outer(norms, norms), dtype=np.float64)
 
     @cached_property
     def _drawn(self) -> dict[str, dict[str, Floats]]:

@@ -221,7 +221,7 @@ def _shifts(table: Aligned) -> dict[str, Any]:
 
     def cosine(child: int, w: Floats) -> float:
         dot, own, other = (float(w @ part) for part in per_prompt[child])
-        return dot / max((own * other) ** 0.5, 1e-12)
+        return float(dot / max(np.sqrt(own * other), 1e-12))
 
     even = np.ones(table.prompt_count)
     low, high = bootstrap_interval(lambda w: cosine(0, w) - cosine(1, w), table.prompt_count, seed=0)

@@ -5,6 +5,8 @@ Written as a parametrisation of every matrix of the layers, so it fits any archi
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -29,7 +31,7 @@ def adapted(network: nn.Module, rank: int, seed: int) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     network.requires_grad_(requires_grad=False)
     for module in _with_matrix(network):
-        rows, columns = module.weight.shape
+        rows, columns = cast("Tensor", module.weight).shape
         parametrize.register_parametrization(module, "weight", _LowRank(rows, columns, rank, generator))
     return network
 
