@@ -20,10 +20,11 @@ from fingerprint.bench.queries import common_keys, draws, limited
 from fingerprint.bench.rates import calibration, discrimination, error_rates
 from fingerprint.bench.realscale import Passage, passages, training_texts
 from fingerprint.bench.verdicts import Court, accusations, confusion, direction
-from fingerprint.bench.zoo import Scored, Zoo, chosen_pairs, left_out, score_pairs
+from fingerprint.bench.zoo import Scored, Zoo, chosen_pairs, left_out, read_zoo, score_pairs
 from fingerprint.calibration.metrics import cllr, empirical_cross_entropy, expected_calibration_error
+from fingerprint.calibration.model import LogLR
 from fingerprint.errors import UsageError
-from fingerprint.verdict import LogLR, Verdict
+from fingerprint.verdict import Verdict
 from fingerprint.zoo.card import Card
 from fingerprint.zoo.pairs import Pair
 
@@ -166,6 +167,11 @@ def test_fewer_queries_are_the_same_for_all_models(zoo):
     assert len(next(iter(keys))) == 30
     again = next(draws(zoo, 30, 1, seed=4))
     assert {n: r.digest for n, r in again.recordings.items()} == {n: r.digest for n, r in part.recordings.items()}
+
+
+def test_a_folder_without_three_pedigrees_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="at least 3 pedigrees"):
+        read_zoo(tmp_path)
 
 
 def test_innocent_pairs_hold_no_descent_and_hard_ones_come_first(zoo):

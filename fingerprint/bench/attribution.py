@@ -78,7 +78,7 @@ def lines(court: Court, tier: str, *, absent: bool) -> list[Line]:
     for suspect in _students(zoo):
         teachers = ancestors(zoo.cards, suspect)
         pool = [name for name in _candidates(zoo, suspect) if not (absent and name in teachers)]
-        calibration = court.calibrations[zoo.cards[suspect].pedigree].tiers.get(tier)
+        calibration = court.calibration(*_near(zoo, suspect)).tiers.get(tier)
         if calibration is None or not (absent or teachers & set(pool)):
             continue
         ranking = []
@@ -104,7 +104,12 @@ def _students(zoo: Zoo) -> list[str]:
     return [name for name, card in zoo.cards.items() if card.mechanism in {"distill_logits", "distill_text"}]
 
 
-def _candidates(zoo: Zoo, suspect: str) -> list[str]:
+def _near(zoo: Zoo, suspect: str) -> set[str]:
+    """Its own pedigree and the next."""
     own = zoo.cards[suspect].pedigree
-    near = {own, next_pedigree(card.pedigree for card in zoo.cards.values())[own]}
+    return {own, next_pedigree(card.pedigree for card in zoo.cards.values())[own]}
+
+
+def _candidates(zoo: Zoo, suspect: str) -> list[str]:
+    near = _near(zoo, suspect)
     return [name for name, card in zoo.cards.items() if not card.parents and card.pedigree in near]

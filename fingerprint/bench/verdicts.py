@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, get_args
 
@@ -35,6 +35,7 @@ class Court:
 
     zoo: Zoo
     scored: Sequence[Scored]
+    _calibrations: dict[frozenset[str], Calibration] = field(default_factory=dict)
 
     def verdict(self, item: Scored, access: str) -> Verdict:
         recordings = self._stripped[access]
@@ -48,16 +49,15 @@ class Court:
         weights = weight_descent(case)
         if isinstance(weights, Evidence):
             evidence.append(weights)
-        return decide(case, evidence, self.calibrations[pair.pedigree])
+        return decide(case, evidence, self.calibration(pair.pedigree, pair.reference_pedigree))
 
-    @cached_property
-    def calibrations(self) -> dict[str, Calibration]:
-        """By the pedigree that was left out."""
-        pedigrees = {card.pedigree for card in self.zoo.cards.values()}
-        return {
-            each: calibrate(self.zoo, self.scored, name=f"without-{each}", date="", without=each)
-            for each in sorted(pedigrees)
-        }
+    def calibration(self, *pedigrees: str) -> Calibration:
+        """Fitted on pairs that touch none of these pedigrees."""
+        left = frozenset(pedigrees)
+        if left not in self._calibrations:
+            name = "without-" + "-".join(sorted(left))
+            self._calibrations[left] = calibrate(self.zoo, self.scored, name=name, date="", without=left)
+        return self._calibrations[left]
 
     @cached_property
     def _stripped(self) -> dict[str, dict[str, Recording]]:

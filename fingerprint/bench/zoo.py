@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 Say = Callable[[str], None]
 #: The features of each behavioural tier: what the calibration of that tier is fitted on.
 TIERS: dict[str, tuple[str, ...]] = {"topk": ("partial_z", "partial_margin"), "text": ("text_z",)}
+#: A pair can touch two, and something must be left to fit on.
+FEWEST_PEDIGREES = 3
 LINEAGE = frozenset({"derived", "distilled"})
 
 
@@ -46,8 +48,11 @@ def read_zoo(folder: Path) -> Zoo:
     }
     present = {name for name in cards if (folder / f"{name}.jsonl.zst").is_file()}
     whole = {name: card for name, card in cards.items() if name in present and set(card.parents) <= present}
-    if len({card.pedigree for card in whole.values()}) < 2:
-        raise UsageError(f"{folder} does not hold recordings with cards of at least two pedigrees.")
+    if len({card.pedigree for card in whole.values()}) < FEWEST_PEDIGREES:
+        raise UsageError(
+            f"{folder} does not hold recordings with cards of at least {FEWEST_PEDIGREES} pedigrees.",
+            hint="A pair's error rates are fitted without the pedigrees of both its sides, so a third must be left.",
+        )
     return Zoo(recordings={name: recording_file.read(folder / f"{name}.jsonl.zst") for name in whole}, cards=whole)
 
 
@@ -105,14 +110,16 @@ def eligible(scored: Sequence[Scored], names: Sequence[str]) -> list[Scored]:
 
 
 def left_out(scored: Sequence[Scored], names: tuple[str, ...]) -> Floats:
-    """Natural-log LR of every eligible pair, from pairs that touch neither its pedigree."""
+    """Natural-log LR of every eligible pair, from pairs that touch neither of its pedigrees."""
     return left_out_log_lrs(labelled(scored, names), names)
 
 
-def calibrate(zoo: Zoo, scored: Sequence[Scored], *, name: str, date: str, without: str = "") -> Calibration:
-    """The calibration of all tiers, fitted on all pairs but those that touch the pedigree `without`."""
-    kept = [item for item in scored if without not in (item.pair.pedigree, item.pair.reference_pedigree)]
-    cards = {model: card for model, card in zoo.cards.items() if card.pedigree != without}
+def calibrate(
+    zoo: Zoo, scored: Sequence[Scored], *, name: str, date: str, without: frozenset[str] = frozenset()
+) -> Calibration:
+    """The calibration of all tiers, fitted on all pairs but those that touch the pedigrees `without`."""
+    kept = [item for item in scored if not {item.pair.pedigree, item.pair.reference_pedigree} & without]
+    cards = {model: card for model, card in zoo.cards.items() if card.pedigree not in without}
     independent = lineages(cards)
     parents = {parent for card in cards.values() for parent in card.parents}
     counts = {"families": len(independent), "related_families": len(parents & set(independent))}
