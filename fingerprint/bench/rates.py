@@ -29,10 +29,19 @@ def error_rates(scored: Sequence[Scored]) -> dict[str, Any]:
         pairs = eligible(scored, (name,))
         if pairs:
             table[f"baseline {name}"] = discrimination(pairs, np.array([item.features[name] for item in pairs]))
+    for name in single_features(scored):
+        pairs = eligible(scored, (name,))
+        table[f"feature {name}"] = discrimination(pairs, np.array([item.features[name] for item in pairs]))
     pairs = [item for item in eligible(scored, ("weight_r",)) if item.pair.truth in {"derived", "unrelated"}]
     if pairs:
         table["weights"] = discrimination(pairs, np.array([item.features["weight_r"] for item in pairs]))
     return table
+
+
+def single_features(scored: Sequence[Scored]) -> list[str]:
+    """Behavioural features that are no baseline: each is also shown alone, as it is."""
+    found = dict.fromkeys(name for item in scored for name in item.features)
+    return [name for name in found if name not in BASELINES and not name.startswith("weight_")]
 
 
 def discrimination(pairs: Sequence[Scored], values: Floats) -> dict[str, Any]:

@@ -26,7 +26,12 @@ from fingerprint.zoo.pairs import Pair, all_pairs, controls_for, next_pedigree
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
 #: The features of each behavioural tier: what the calibration of that tier is fitted on.
-TIERS: dict[str, tuple[str, ...]] = {"topk": ("partial_z", "partial_margin"), "text": ("text_z",)}
+TIERS: dict[str, tuple[str, ...]] = {
+    "topk": ("partial_z", "partial_margin"),
+    "likelihood": ("cross_text",),
+    "fused": ("partial_z", "partial_margin", "contrast", "cross_text"),
+    "text": ("text_z",),
+}
 #: A pair can touch two, and something must be left to fit on.
 FEWEST_PEDIGREES = 3
 LINEAGE = frozenset({"derived", "distilled"})

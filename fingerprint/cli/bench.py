@@ -148,3 +148,18 @@ def real_scale(
     if output is not None:
         common.write_text(written, output)
     sys.stdout.write(written)
+
+
+@app.command("transfer")
+def transfer(
+    folder: Annotated[Path, typer.Argument(help="Folder with assistants.jsonl.zst and lineage.csv.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+) -> None:
+    """The shipped text calibration, fitted on tiny models, on recorded real assistants."""
+    from fingerprint.bench import transfer as bench
+    from fingerprint.calibration.model import shipped
+
+    text = json.dumps(bench.run(folder, shipped()), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
