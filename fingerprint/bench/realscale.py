@@ -28,17 +28,18 @@ from fingerprint.models.base import ScoreRequest
 from fingerprint.models.registry import open_model
 from fingerprint.models.spec import parse_spec
 from fingerprint.probes import Probe, load
-from fingerprint.recording import Recording
+from fingerprint.recording import Recording, Sample
 from fingerprint.stats.intervals import bootstrap_interval
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
 #: Small on purpose: a dose that two cores give in a quarter of an hour.
-PASSAGES, OPENING_WORDS, WRITTEN_TOKENS = 96, 24, 64
-EPOCHS, BATCH, RATE = 2, 8, 5e-5
+PASSAGES, OPENING_WORDS, WRITTEN_TOKENS = 48, 24, 64
+EPOCHS, BATCH, RATE = 1, 4, 1e-4
 PROBES = "prefixes,style"
+#: Answers from this set are scored, by all and for the authors that a gain is measured on.
+SCORED_SET, SCORED_AUTHORS = "style", ("base", "teacher")
 TOPK = 256
-ROLES = ("base", "student", "control", "teacher")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,7 @@ def training_texts(found: Sequence[Passage], samples: Sequence[str]) -> tuple[li
 
 
 def tuned(source: str, texts: Sequence[str], target: Path, say: Say) -> None:
-    """A full fine-tune of a model on some texts: AdamW, two epochs, every token a target."""
+    """A full fine-tune of a model on some texts: AdamW, every token a target."""
     import torch
     from safetensors.torch import save_file
 
@@ -154,10 +155,15 @@ def _scored(recordings: dict[str, Recording], role: str, spec: str, work: Path, 
     prompts = {prompt.key: prompt for prompt in own.prompts}
     requests = [
         ScoreRequest(prompt=prompts[author.prompt_by_id[sample.prompt].key], text=sample.text)
-        for author in recordings.values()
-        for sample in scorable(author)
+        for author in (recordings[name] for name in SCORED_AUTHORS)
+        for sample in scored_samples(author)
     ]
     return replace(own, scores=_collector(spec, work, say).scores(requests))
+
+
+def scored_samples(author: Recording) -> list[Sample]:
+    """The answers of a model that the others score."""
+    return [sample for sample in scorable(author) if author.prompt_by_id[sample.prompt].set == SCORED_SET]
 
 
 def publish(recordings: dict[str, Recording], folder: Path) -> None:
@@ -185,9 +191,9 @@ def measure(recordings: dict[str, Recording]) -> dict[str, Any]:
 def _likelihood(recordings: dict[str, Recording]) -> dict[str, Any]:
     scores = {role: _by_text(recordings[role]) for role in ("base", "student", "control")}
     result: dict[str, Any] = {}
-    for author in ("teacher", "base"):
+    for author in SCORED_AUTHORS:
         own = recordings[author]
-        keys = [(own.prompt_by_id[s.prompt].key, digest(s.text)[7:31]) for s in scorable(own)]
+        keys = [(own.prompt_by_id[s.prompt].key, digest(s.text)[7:31]) for s in scored_samples(own)]
         bits = {role: np.array([table[key] for key in keys]) for role, table in scores.items()}
         gains = bits["control"] - bits["student"]
         low, high = _interval(gains)
