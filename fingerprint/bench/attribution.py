@@ -13,12 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from fingerprint.bench.features import FeatureTable
 from fingerprint.bench.verdicts import Court
-from fingerprint.bench.zoo import TIERS, Zoo
+from fingerprint.bench.zoo import TIERS, Say, Zoo
 from fingerprint.stats.intervals import clopper_pearson
 from fingerprint.verdict import ACCUSE
 from fingerprint.zoo.pairs import ancestors, next_pedigree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A suspect, its true teachers, and the features of each candidate against the other candidates."""
+
+    suspect: str
+    teachers: frozenset[str]
+    features: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +39,15 @@ class Line:
     ranking: tuple[tuple[str, float], ...]
 
 
-def attribute(court: Court, tier: str) -> dict[str, Any]:
-    """Top-1, top-3, "none of these" and wrong accusations of one tier, all suspects that learned from somebody."""
-    with_teacher = lines(court, tier, absent=False)
-    without = lines(court, tier, absent=True)
+def attribute(court: Court, say: Say) -> dict[str, Any]:
+    """Top-1, top-3, "none of these" and wrong accusations of every tier, all suspects that learned from somebody."""
+    asked = [questions(court.zoo, absent=absent) for absent in (False, True)]
+    say(f"{len(asked[0])} students asked for their teacher")
+    return {tier: found for tier in TIERS if (found := _tier(court, tier, *asked))}
+
+
+def _tier(court: Court, tier: str, present: Sequence[Question], absent: Sequence[Question]) -> dict[str, Any]:
+    with_teacher, without = _lines(court, tier, present), _lines(court, tier, absent)
     if not with_teacher:
         return {}
     named = [_named(line) for line in with_teacher]
@@ -70,33 +83,38 @@ def _share(hits: Sequence[bool]) -> dict[str, Any]:
     return {"share": round(float(np.mean(hits)), 4), "of": len(hits), "interval": [round(low, 3), round(high, 3)]}
 
 
-def lines(court: Court, tier: str, *, absent: bool) -> list[Line]:
-    """The ranking of every student; with `absent`, its teachers and whatever they descend from are taken away."""
-    zoo, table = court.zoo, FeatureTable(recordings=court.zoo.recordings)
-    names = TIERS[tier]
+def questions(zoo: Zoo, *, absent: bool) -> list[Question]:
+    """One question per student; with `absent`, its teachers and whatever they descend from are no candidates."""
     found = []
     for suspect in _students(zoo):
         teachers = ancestors(zoo.cards, suspect)
         pool = [name for name in _candidates(zoo, suspect) if not (absent and name in teachers)]
-        calibration = court.calibration(*_near(zoo, suspect)).tiers.get(tier)
-        if calibration is None or not (absent or teachers & set(pool)):
+        if not absent and not teachers & set(pool):
             continue
-        ranking = []
-        for candidate in pool:
-            features = table.of(suspect, candidate, [other for other in pool if other != candidate])
-            if set(names) <= set(features):
-                ranking.append((candidate, calibration.log10_lr(features)))
-        if len(ranking) == len(pool):
-            ranking.sort(key=lambda item: -item[1])
-            card = zoo.cards[suspect]
-            found.append(
-                Line(
-                    suspect=suspect,
-                    mechanism=card.mechanism,
-                    teachers=frozenset(teachers),
-                    ranking=tuple(ranking),
-                )
+        features = {
+            candidate: zoo.table.of(suspect, candidate, [other for other in pool if other != candidate])
+            for candidate in pool
+        }
+        found.append(Question(suspect=suspect, teachers=frozenset(teachers), features=features))
+    return found
+
+
+def _lines(court: Court, tier: str, asked: Sequence[Question]) -> list[Line]:
+    """The rankings of one tier; questions to which it has no answer for some candidate are left out."""
+    found = []
+    for question in asked:
+        calibration = court.calibration(*_near(court.zoo, question.suspect)).tiers.get(tier)
+        if calibration is None or not all(set(TIERS[tier]) <= set(each) for each in question.features.values()):
+            continue
+        ranking = [(name, calibration.log10_lr(features)) for name, features in question.features.items()]
+        found.append(
+            Line(
+                suspect=question.suspect,
+                mechanism=court.zoo.cards[question.suspect].mechanism,
+                teachers=question.teachers,
+                ranking=tuple(sorted(ranking, key=lambda item: -item[1])),
             )
+        )
     return found
 
 

@@ -14,8 +14,6 @@ from fingerprint.bench.zoo import TIERS, Say, Scored, Zoo, chosen_pairs, lineage
 def measure(zoo: Zoo, scored: list[Scored], say: Say, *, with_power: bool = True) -> dict[str, Any]:
     """Error rates, verdicts, attribution and power; every likelihood ratio from pairs of other pedigrees."""
     court = Court(zoo=zoo, scored=scored)
-    attributions = {tier: found for tier in TIERS if (found := attribute(court, tier))}
-    say("teachers attributed")
     return {
         "models": len(zoo.cards),
         "pedigrees": len({card.pedigree for card in zoo.cards.values()}),
@@ -24,7 +22,7 @@ def measure(zoo: Zoo, scored: list[Scored], say: Say, *, with_power: bool = True
         "tiers": {name: list(features) for name, features in TIERS.items()},
         "error_rates": error_rates(scored),
         "verdicts": judge(court, say),
-        "attribution": attributions,
+        "attribution": attribute(court, say),
         "power": power(zoo, chosen_pairs(zoo.cards), say) if with_power else {},
         "tippett": tippett(scored),
         "held_out_bits_per_byte": {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,11 @@ class Zoo:
     recordings: dict[str, Recording]
     cards: dict[str, Card]
 
+    @cached_property
+    def table(self) -> FeatureTable:
+        """Features of any pair; what pairs share is computed once."""
+        return FeatureTable(recordings=self.recordings)
+
 
 def read_zoo(folder: Path) -> Zoo:
     """Read the recordings of a zoo that have a card, and whose parents have too."""
@@ -77,14 +83,13 @@ def chosen_pairs(cards: Mapping[str, Card]) -> list[Pair]:
 
 def score_pairs(zoo: Zoo, say: Say, pairs: Sequence[Pair] | None = None) -> list[Scored]:
     """Features and baselines of the pairs (all chosen ones unless named), against the controls that the zoo has."""
-    table = FeatureTable(recordings=zoo.recordings)
-    baselines = Baselines(table=table)
+    baselines = Baselines(table=zoo.table)
     wanted = chosen_pairs(zoo.cards) if pairs is None else pairs
     scored = []
     for count, pair in enumerate(wanted, start=1):
         others = controls_for(zoo.cards, pair.suspect, pair.reference)
         sides = (pair.suspect, pair.reference, others)
-        scored.append(Scored(pair=pair, features=table.of(*sides) | baselines.of(*sides)))
+        scored.append(Scored(pair=pair, features=zoo.table.of(*sides) | baselines.of(*sides)))
         if count % 200 == 0:
             say(f"{count} of {len(wanted)} pairs")
     return scored
