@@ -39,9 +39,7 @@ def zoo():
 
 
 def _pair(truth, stratum="same data", pedigree="p", other="p"):
-    return Pair(
-        suspect="s", reference="r", truth=truth, stratum=stratum, pedigree=pedigree, reference_pedigree=other
-    )
+    return Pair(suspect="s", reference="r", truth=truth, stratum=stratum, pedigree=pedigree, reference_pedigree=other)
 
 
 def _simulated(count, seed, shift=2.0):
@@ -194,7 +192,9 @@ def test_the_page_shows_goals_that_were_missed_and_loads_nothing(zoo):
 
 
 def test_plots_draw_finite_points_for_any_ratios():
-    drawn = plots.tippett([3.0, 300.0, 2.0], [-300.0, -1.0, 0.5], "t") + plots.reliability([400.0, -400.0], [-400.0, 1.0], "r")
+    drawn = plots.tippett([3.0, 300.0, 2.0], [-300.0, -1.0, 0.5], "t") + plots.reliability(
+        [400.0, -400.0], [-400.0, 1.0], "r"
+    )
     numbers = [float(n) for n in re.findall(r'(?:cx|cy|x|y)="(-?[\d.]+)"', drawn)]
     assert numbers
     assert all(-50 <= n <= 500 for n in numbers)

@@ -98,7 +98,9 @@ def test_truth_of_every_mechanism(zoo):
     _, cards = zoo
     derived = {"tuned", "tuned-alike", "lora", "continued", "preferred", "int4", "pruned", "shorter", "merged", "tasks"}
     distilled = {"student", "student-init", "two-teachers", "student-text", "grandchild", "student-tuned"}
-    assert {n for p, n, _ in MODELS if p == "p" and truth(cards, f"p-{n}", "p-teacher") == "derived"} - {"teacher"} == derived
+    assert {n for p, n, _ in MODELS if p == "p" and truth(cards, f"p-{n}", "p-teacher") == "derived"} - {
+        "teacher"
+    } == derived
     assert {n for p, n, _ in MODELS if p == "p" and truth(cards, f"p-{n}", "p-teacher") == "distilled"} == distilled
     assert truth(cards, "p-two-teachers", "p-twin") == "distilled"
     assert truth(cards, "p-student", "p-twin") == "unrelated"
@@ -139,7 +141,10 @@ def test_models_are_recorded_and_score_their_neighbours(zoo, tmp_path):
         (few / name).symlink_to(models / name)
     assert record_zoo(few, tmp_path / "out", probes="style") == 4 + 3
     found = Archive(folder=tmp_path / "out").read("p-student")
-    assert found.model.weights == f"sha256:{Card.model_validate_json((models / 'p-student/card.json').read_text()).weights_sha256}"
+    assert (
+        found.model.weights
+        == f"sha256:{Card.model_validate_json((models / 'p-student/card.json').read_text()).weights_sha256}"
+    )
     # Its own, its teacher's and the neighbour's answers to 24 probes; the copy's are not scored.
     assert 60 <= len(found.scores) <= 72
     assert record_zoo(few, tmp_path / "out", probes="style") == 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from fingerprint.bench.queries import common_keys, draws
 from fingerprint.bench.verdicts import ACCESS, ACCUSING, Court
-from fingerprint.bench.zoo import Say, Zoo, chosen_pairs, score_pairs
+from fingerprint.bench.zoo import Say, Scored, Zoo, chosen_pairs, score_pairs
 from fingerprint.stats.intervals import clopper_pearson
 from fingerprint.verdict import Verdict
 from fingerprint.zoo.pairs import SAME_DATA, Pair
@@ -29,10 +29,15 @@ def innocent_pairs(pairs: Sequence[Pair]) -> list[Pair]:
     return [*hard, *kin, *(pair for pair in unrelated if pair.stratum not in SAME_DATA)]
 
 
-def run(zoo: Zoo, say: Say, *, comparisons: int = FEWEST, seed: int = 0) -> dict[str, Any]:
-    """At least so many comparisons: LR > 1, LR > 10 and accusing verdicts, per access and stratum."""
+def run(
+    zoo: Zoo, say: Say, *, comparisons: int = FEWEST, seed: int = 0, scored: Sequence[Scored] | None = None
+) -> dict[str, Any]:
+    """At least so many comparisons: LR > 1, LR > 10 and accusing verdicts, per access and stratum.
+
+    `scored` are the chosen pairs under all prompts, if they are known already; calibrations are fitted on them.
+    """
     pairs = chosen_pairs(zoo.cards)
-    court = Court(zoo=zoo, scored=score_pairs(zoo, say, pairs))
+    court = Court(zoo=zoo, scored=score_pairs(zoo, say, pairs) if scored is None else scored)
     innocent = innocent_pairs(pairs)
     generator = np.random.default_rng(seed)
     rounds = max(2, -(-comparisons // len(innocent)))

@@ -28,7 +28,6 @@ class Axes:
         return f"{_LEFT + across * (_RIGHT - _LEFT):.1f}", f"{_BOTTOM - up * (_BOTTOM - _TOP):.1f}"
 
 
-
 def tippett(related: Sequence[float], unrelated: Sequence[float], title: str) -> str:
     """Share of pairs with a log10 LR above x: related pairs should stay high to the right, unrelated drop at 0."""
     low, high = _span([*related, *unrelated])
@@ -68,9 +67,7 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     return min(float(low), -1.0), max(float(high), 1.0)
 
 
-def _plot(
-    title: str, curves: Sequence[tuple[str, Points]], axes: Axes, *, zero: bool = False, dots: bool = False
-) -> str:
+def _plot(title: str, curves: Sequence[tuple[str, Points]], axes: Axes, *, zero: bool = False, dots: bool = False) -> str:
     parts = _frame(axes)
     if zero:
         (x, bottom), (_, top) = axes.at(0, 0), axes.at(0, 1)

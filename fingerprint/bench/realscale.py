@@ -145,9 +145,7 @@ def _collector(spec: str, work: Path, say: Say) -> Collector:
             say(f"{spec.rsplit('/', 1)[-1]}: {what} done")
 
     backend = open_model(parse_spec(spec))
-    return Collector(
-        backend=backend, store=Store(work / "store", backend.info.digest), budget=Budget(), progress=progress
-    )
+    return Collector(backend=backend, store=Store(work / "store", backend.info.digest), budget=Budget(), progress=progress)
 
 
 def _scored(recordings: dict[str, Recording], role: str, spec: str, work: Path, say: Say) -> Recording:

@@ -122,9 +122,7 @@ def grow(model: Model, bench: Workbench) -> nn.Module:
             return tasks_added(parents[0], parents[1:], model.weight)
 
 
-def _learn(
-    model: Pretrain | DistillLogits | DistillText | Finetune | Continue | Prefer, bench: Workbench
-) -> nn.Module:
+def _learn(model: Pretrain | DistillLogits | DistillText | Finetune | Continue | Prefer, bench: Workbench) -> nn.Module:
     match model:
         case Prefer():
             return _prefer(model, bench)
