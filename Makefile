@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= ../shared/data
 
-.PHONY: demo test lint bench bench-real bench-weights docs clean
+.PHONY: demo test lint bench bench-small bench-null bench-real bench-recorded bench-weights zoo docs clean
 
 demo: $(READY)
 	$(BIN)/fingerprint demo --out demo-reports
@@ -17,11 +17,27 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check fingerprint tests
 	$(BIN)/mypy
 
-# Error rates, computed again from the recordings in the repository; no model is trained or asked.
+# A small zoo from nothing, where the texts are at hand, and the error rates of the standard zoo from its recordings.
 bench: $(READY)
-	$(BIN)/fingerprint bench zoo bench/zoo -o bench/zoo.json
+	@if test -d $(DATA)/text; then $(MAKE) bench-small; else echo "no $(DATA)/text: no zoo is trained"; fi
+	$(BIN)/fingerprint bench zoo bench/zoo -o bench/zoo.json -o bench/zoo.md -o bench/zoo.html
 	$(BIN)/fingerprint bench sequential bench/zoo -o bench/sequential.json
 	$(BIN)/fingerprint bench speed -o bench/speed.json
+
+# Trained, recorded and measured in at most 20 minutes on two cores; goes on where it was interrupted.
+bench-small: $(READY)
+	$(BIN)/fingerprint zoo build small --data $(DATA)/text --out build/zoo-small/models
+	$(BIN)/fingerprint zoo record build/zoo-small/models --out build/zoo-small/recordings
+	$(BIN)/fingerprint bench zoo build/zoo-small/recordings --no-power -o build/zoo-small/zoo.json
+
+# False accusations: at least 2,000 comparisons in which nobody learned from anybody.
+bench-null: $(READY)
+	$(BIN)/fingerprint bench null bench/zoo -o bench/null.json
+
+# The standard zoo: hours of training; recordings are kept, models are not.
+zoo: $(READY)
+	$(BIN)/fingerprint zoo build standard --data $(DATA)/text --out build/zoo/models
+	$(BIN)/fingerprint zoo record build/zoo/models --out bench/zoo
 
 # Needs recorded answers of real models, which may not be part of this repository.
 bench-recorded: $(READY)

@@ -24,7 +24,7 @@ from fingerprint.collection.store import Store, default_root
 from fingerprint.errors import RecordingError, UsageError
 from fingerprint.evidence.base import NOT_EVIDENCE
 from fingerprint.evidence.case import Case
-from fingerprint.evidence.likelihood import scorable
+from fingerprint.evidence.crossscores import scorable
 from fingerprint.evidence.methods import examine
 from fingerprint.evidence.protocol import without_system
 from fingerprint.lineage import open_tensor_evidence

@@ -113,7 +113,7 @@ def test_faults_of_a_recipe_are_named(change, word):
         parse_recipe(TINY.replace(*change))
 
 
-@pytest.mark.parametrize("name", ["shipped", "calibration"])
+@pytest.mark.parametrize("name", ["shipped", "small", "standard"])
 def test_shipped_recipes_are_valid(name):
     assert len(load_recipe(name).models) >= 8
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fingerprint import shipped
-from fingerprint.zoo.recipe import Architecture, Corpus
+from fingerprint.zoo.tables import Architecture, Corpus
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

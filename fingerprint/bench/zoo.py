@@ -1,43 +1,41 @@
-"""Error rates on a zoo: features of all pairs with their truth, calibration with whole pedigrees left out.
+"""A zoo for benchmarks: recordings with cards, pairs of known truth with their features, calibrations fitted on them.
 
-A zoo is a folder of recordings (``NAME.jsonl.zst``) with their cards (``NAME.card.json``), so that the table can be
+A zoo is a folder of recordings (``NAME.jsonl.zst``) with their cards (``NAME.card.json``), so that every table can be
 computed again in minutes, without the weights.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint import recording_file
+from fingerprint.bench.baselines import Baselines
+from fingerprint.bench.features import FeatureTable
 from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs, population_bounds
-from fingerprint.calibration.metrics import auc, cllr, cllr_min, tpr_at
 from fingerprint.calibration.model import Calibration, Tier
 from fingerprint.errors import UsageError
-from fingerprint.evidence.align import Aligned, align
-from fingerprint.evidence.base import Evidence, Skipped
-from fingerprint.evidence.case import Case
-from fingerprint.evidence.text import usable_answers
-from fingerprint.evidence.weights import weight_descent
 from fingerprint.recording import Recording
-from fingerprint.stats import residual
-from fingerprint.stats.divergence import jensen_shannon
-from fingerprint.stats.intervals import clopper_pearson
-from fingerprint.stats.textsim import pair_scores
 from fingerprint.zoo.card import Card
-from fingerprint.zoo.pairs import Pair, all_pairs, controls_for
+from fingerprint.zoo.pairs import Pair, all_pairs, controls_for, next_pedigree
 
 Floats = NDArray[np.float64]
-TOPK, TEXT = ("partial_z", "partial_margin"), ("text_z",)
-#: Baselines of peers, computed on the same pairs in the same run.
-BASELINES = ("jsd", "top1", "plain_z", "phrases")
-_LINEAGE = {"derived", "distilled"}
+Say = Callable[[str], None]
+#: The features of each behavioural tier: what the calibration of that tier is fitted on.
+TIERS: dict[str, tuple[str, ...]] = {
+    "topk": ("partial_z", "partial_margin"),
+    "likelihood": ("cross_text",),
+    "fused": ("partial_z", "partial_margin", "contrast", "cross_text"),
+    "text": ("text_z",),
+}
+#: A pair can touch two, and something must be left to fit on.
+FEWEST_PEDIGREES = 3
+LINEAGE = frozenset({"derived", "distilled"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,19 +45,26 @@ class Zoo:
     recordings: dict[str, Recording]
     cards: dict[str, Card]
 
+    @cached_property
+    def table(self) -> FeatureTable:
+        """Features of any pair; what pairs share is computed once."""
+        return FeatureTable(recordings=self.recordings)
+
 
 def read_zoo(folder: Path) -> Zoo:
-    """Read the recordings of a zoo that have a card."""
+    """Read the recordings of a zoo that have a card, and whose parents have too."""
     cards = {
         path.name.removesuffix(".card.json"): Card.model_validate_json(path.read_bytes())
         for path in sorted(folder.glob("*.card.json"))
     }
-    files = {name: folder / f"{name}.jsonl.zst" for name in cards}
-    present = {name for name, path in files.items() if path.is_file()}
+    present = {name for name in cards if (folder / f"{name}.jsonl.zst").is_file()}
     whole = {name: card for name, card in cards.items() if name in present and set(card.parents) <= present}
-    if len({card.pedigree for card in whole.values()}) < 2:
-        raise UsageError(f"{folder} does not hold recordings with cards of at least two pedigrees.")
-    return Zoo(recordings={name: recording_file.read(files[name]) for name in whole}, cards=whole)
+    if len({card.pedigree for card in whole.values()}) < FEWEST_PEDIGREES:
+        raise UsageError(
+            f"{folder} does not hold recordings with cards of at least {FEWEST_PEDIGREES} pedigrees.",
+            hint="A pair's error rates are fitted without the pedigrees of both its sides, so a third must be left.",
+        )
+    return Zoo(recordings={name: recording_file.read(folder / f"{name}.jsonl.zst") for name in whole}, cards=whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,58 +75,24 @@ class Scored:
     features: dict[str, float]
 
 
-def score_pairs(zoo: Zoo, say: Callable[[str], None]) -> list[Scored]:
-    """Features of every pair inside a pedigree, and of each model with the first models of the next pedigree."""
-    names = list(zoo.cards)
-    table = align(zoo.recordings[names[0]], zoo.recordings[names[1]], [zoo.recordings[name] for name in names[2:]])
-    if isinstance(table, Skipped):
-        raise UsageError(f"The recordings of the zoo do not fit together: {table.reason}.")
-    place = {name: row for row, name in enumerate(names)}
-    keys = sorted(set.intersection(*(set(usable_answers(r)) for r in zoo.recordings.values())))
-    answers = {n: [found[key][0] for key in keys] for n, r in zoo.recordings.items() if (found := usable_answers(r))}
-    chosen = _chosen(zoo.cards)
+def chosen_pairs(cards: Mapping[str, Card]) -> list[Pair]:
+    """Every ordered pair inside a pedigree, and of each model with the models of the next pedigree."""
+    following = next_pedigree(card.pedigree for card in cards.values())
+    return [pair for pair in all_pairs(cards) if pair.reference_pedigree in {pair.pedigree, following[pair.pedigree]}]
+
+
+def score_pairs(zoo: Zoo, say: Say, pairs: Sequence[Pair] | None = None) -> list[Scored]:
+    """Features and baselines of the pairs (all chosen ones unless named), against the controls that the zoo has."""
+    baselines = Baselines(table=zoo.table)
+    wanted = chosen_pairs(zoo.cards) if pairs is None else pairs
     scored = []
-    for count, pair in enumerate(chosen, start=1):
+    for count, pair in enumerate(wanted, start=1):
         others = controls_for(zoo.cards, pair.suspect, pair.reference)
-        rows = [place[name] for name in (pair.suspect, pair.reference, *others)]
-        features = _distribution_features(table, rows) | _text_features(answers, pair, others)
-        scored.append(Scored(pair=pair, features=features | _weight_features(zoo, pair)))
-        if count % 100 == 0:
-            say(f"{count} of {len(chosen)} pairs")
+        sides = (pair.suspect, pair.reference, others)
+        scored.append(Scored(pair=pair, features=zoo.table.of(*sides) | baselines.of(*sides)))
+        if count % 200 == 0:
+            say(f"{count} of {len(wanted)} pairs")
     return scored
-
-
-def _chosen(cards: Mapping[str, Card]) -> list[Pair]:
-    order = list(dict.fromkeys(card.pedigree for card in cards.values()))
-    following = dict(zip(order, [*order[1:], order[0]], strict=True))
-    return [
-        pair for pair in all_pairs(cards) if cards[pair.reference].pedigree in {pair.pedigree, following[pair.pedigree]}
-    ]
-
-
-def _distribution_features(table: Aligned, rows: Sequence[int]) -> dict[str, float]:
-    part = table.probabilities[list(rows)]
-    gram = residual.gram_matrices(part, table.prompts).total()
-    others = list(range(2, len(rows)))
-    first, second = part[0].astype(np.float64), part[1].astype(np.float64)
-    return {
-        "partial_z": float(np.arctanh(residual.partial(gram, 0, 1, others))),
-        "partial_margin": residual.margin(gram, 0, 1, others),
-        "plain_z": float(np.arctanh(residual.plain(gram, 0, 1, others))),
-        "jsd": -float(jensen_shannon(first, second).mean()),
-        "top1": float((first.argmax(axis=1) == second.argmax(axis=1)).mean()),
-    }
-
-
-def _text_features(answers: Mapping[str, list[str]], pair: Pair, others: Sequence[str]) -> dict[str, float]:
-    found = pair_scores([answers[name] for name in (pair.suspect, pair.reference, *others)])
-    return {"text_z": float(found.score[0, 1]), "phrases": float(found.components["phrases"][0, 1])}
-
-
-def _weight_features(zoo: Zoo, pair: Pair) -> dict[str, float]:
-    case = Case(suspect=zoo.recordings[pair.suspect], reference=zoo.recordings[pair.reference])
-    found = weight_descent(case)
-    return {"weight_r": found.effect, "weight_z": found.statistic} if isinstance(found, Evidence) else {}
 
 
 def lineages(cards: Mapping[str, Card]) -> list[str]:
@@ -129,96 +100,65 @@ def lineages(cards: Mapping[str, Card]) -> list[str]:
     return [name for name, card in cards.items() if not card.parents]
 
 
-def calibrate(zoo: Zoo, scored: Sequence[Scored], *, name: str, date: str) -> Calibration:
-    """The calibration of all tiers from the pairs whose truth is descent or none."""
-    independent = lineages(zoo.cards)
-    with_children = [root for root in independent if any(root in card.parents for card in zoo.cards.values())]
-    counts = {"families": len(independent), "related_families": len(with_children)}
-    sizes = [card.parameters for card in zoo.cards.values()]
-    derived = sum(item.pair.truth == "derived" for item in scored if "weight_r" in item.features)
-    weights = Tier(
+def labelled(scored: Sequence[Scored], names: Sequence[str]) -> list[LabelledPair]:
+    """The pairs that a tier is fitted on: descent or none, with all of its features."""
+    # A chain or a sibling is neither hypothesis; the weights decide on derived pairs long before behaviour does.
+    return [
+        LabelledPair(
+            features=item.features,
+            related=item.pair.truth in LINEAGE,
+            pedigree=item.pair.pedigree,
+            other=item.pair.reference_pedigree,
+        )
+        for item in eligible(scored, names)
+    ]
+
+
+def eligible(scored: Sequence[Scored], names: Sequence[str]) -> list[Scored]:
+    """The pairs of `labelled`, in the same order."""
+    return [item for item in scored if item.pair.truth != "related" and set(names) <= set(item.features)]
+
+
+def left_out(scored: Sequence[Scored], names: tuple[str, ...]) -> Floats:
+    """Natural-log LR of every eligible pair, from pairs that touch neither of its pedigrees."""
+    return left_out_log_lrs(labelled(scored, names), names)
+
+
+def calibrate(
+    zoo: Zoo, scored: Sequence[Scored], *, name: str, date: str, without: frozenset[str] = frozenset()
+) -> Calibration:
+    """The calibration of all tiers, fitted on all pairs but those that touch the pedigrees `without`."""
+    kept = [item for item in scored if not {item.pair.pedigree, item.pair.reference_pedigree} & without]
+    cards = {model: card for model, card in zoo.cards.items() if card.pedigree not in without}
+    independent = lineages(cards)
+    parents = {parent for card in cards.values() for parent in card.parents}
+    counts = {"families": len(independent), "related_families": len(parents & set(independent))}
+    sizes = [card.parameters for card in cards.values()]
+    tiers = {
+        tier: fit_tier(labelled(kept, names), names, **counts)
+        for tier, names in TIERS.items()
+        if len({pair.related for pair in labelled(kept, names)}) == 2
+    }
+    return Calibration(
+        id=name,
+        date=date,
+        population=f"{len(cards)} small models in {len({c.pedigree for c in cards.values()})} pedigrees, "
+        f"{len(independent)} independent lineages, trained by the recipe {next(iter(cards.values())).recipe}",
+        parameters=(min(sizes), max(sizes)),
+        tiers={**tiers, "weights": _weights_tier(kept, **counts)},
+    )
+
+
+def _weights_tier(scored: Sequence[Scored], *, families: int, related_families: int) -> Tier:
+    truths = [item.pair.truth for item in scored if "weight_r" in item.features]
+    return Tier(
         features=(),
         mean=(),
         scale=(),
         coefficients=(),
         intercept=0.0,
-        bounds=population_bounds(len(independent), len(with_children)),
-        related_pairs=derived,
-        unrelated_pairs=sum(item.pair.truth == "unrelated" for item in scored if "weight_r" in item.features),
-        families=len(independent),
+        bounds=population_bounds(families, related_families),
+        related_pairs=truths.count("derived"),
+        unrelated_pairs=truths.count("unrelated"),
+        families=families,
     )
-    return Calibration(
-        id=name,
-        date=date,
-        population=f"{len(zoo.cards)} small models in {len({c.pedigree for c in zoo.cards.values()})} pedigrees, "
-        f"{len(independent)} independent lineages, trained by the recipe {next(iter(zoo.cards.values())).recipe}",
-        parameters=(min(sizes), max(sizes)),
-        tiers={
-            "topk": fit_tier(_labelled(scored, TOPK), TOPK, **counts),
-            "text": fit_tier(_labelled(scored, TEXT), TEXT, **counts),
-            "weights": weights,
-        },
-    )
-
-
-def _labelled(scored: Sequence[Scored], names: Sequence[str]) -> list[LabelledPair]:
-    # A chain or a sibling is neither hypothesis; the weights decide on derived pairs long before behaviour does.
-    return [
-        LabelledPair(features=item.features, related=item.pair.truth in _LINEAGE, pedigree=item.pair.pedigree)
-        for item in scored
-        if item.pair.truth != "related" and set(names) <= set(item.features)
-    ]
-
-
-def error_rates(scored: Sequence[Scored]) -> dict[str, Any]:
-    """Every tier and baseline on the same pairs: AUC, TPR at 1 % FPR, Cllr, misleading evidence per stratum."""
-    table: dict[str, Any] = {}
-    for name, features in (("topk", TOPK), ("text", TEXT)):
-        pairs = [item for item in scored if item.pair.truth != "related"]
-        logs = left_out_log_lrs(_labelled(scored, features), features)
-        table[name] = _row(pairs, logs) | {"calibration": _calibration_row(pairs, logs)}
-    for name in BASELINES:
-        pairs = [item for item in scored if item.pair.truth != "related"]
-        table[f"baseline {name}"] = _row(pairs, np.array([item.features[name] for item in pairs]))
-    open_weights = [i for i in scored if i.pair.truth in {"derived", "unrelated"} and "weight_r" in i.features]
-    table["weights"] = _row(open_weights, np.array([item.features["weight_r"] for item in open_weights]))
-    return table
-
-
-def _row(pairs: Sequence[Scored], values: Floats) -> dict[str, Any]:
-    truth = np.array([item.pair.truth for item in pairs])
-    same_data = np.array(["twin" in i.pair.stratum or i.pair.stratum == "same data" for i in pairs])
-    unrelated = values[truth == "unrelated"]
-    row: dict[str, Any] = {"unrelated_pairs": int(unrelated.size)}
-    for kind in ("derived", "distilled"):
-        related = values[truth == kind]
-        if related.size:
-            row[kind] = _discrimination(related, unrelated)
-            row[f"{kind} against same data"] = _discrimination(related, values[(truth == "unrelated") & same_data])
-    return row
-
-
-def _discrimination(related: Floats, unrelated: Floats) -> dict[str, Any]:
-    found, of = tpr_at(related, unrelated)
-    low, high = clopper_pearson(found, of)
-    return {
-        "auc": round(auc(related, unrelated), 4),
-        "tpr_at_1_percent_fpr": round(found / of, 4),
-        "interval": [round(low, 3), round(high, 3)],
-        "pairs": of,
-    }
-
-
-def _calibration_row(pairs: Sequence[Scored], logs: Floats) -> dict[str, Any]:
-    truth = np.array([item.pair.truth for item in pairs])
-    related, unrelated = logs[np.isin(truth, list(_LINEAGE))], logs[truth == "unrelated"]
-    strata: dict[str, Any] = {}
-    for stratum, count in sorted(Counter(i.pair.stratum for i in pairs if i.pair.truth == "unrelated").items()):
-        chosen = np.array([i.pair.truth == "unrelated" and i.pair.stratum == stratum for i in pairs])
-        hits = [int(np.sum(logs[chosen] > np.log(limit))) for limit in (1, 10)]
-        strata[stratum] = {"pairs": count, "lr_above_1": hits[0], "lr_above_10": hits[1]}
-    return {
-        "cllr": round(cllr(related, unrelated), 4),
-        "cllr_min": round(cllr_min(related, unrelated), 4),
-        "misleading": strata,
-    }

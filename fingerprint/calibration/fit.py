@@ -16,21 +16,31 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledPair:
-    """Features of one pair whose truth is known; ``pedigree`` is the family that is left out as a whole."""
+    """Features of one pair whose truth is known; a family is left out as a whole, whichever side belongs to it.
+
+    ``pedigree`` is that of the suspect; ``other`` is that of the reference, where it is another one.
+    """
 
     features: dict[str, float]
     related: bool
     pedigree: str
+    other: str = ""
 
 
 def left_out_log_lrs(pairs: Sequence[LabelledPair], names: tuple[str, ...]) -> Floats:
-    """Natural-log LR of every pair from a calibration fitted without its pedigree, shape (pairs,)."""
+    """Natural-log LR of every pair from a calibration fitted without the families of its sides, shape (pairs,).
+
+    Where nothing is left to fit on, the ratio is 1 (0 here), which says nothing.
+    """
     found = np.zeros(len(pairs))
-    for pedigree in dict.fromkeys(pair.pedigree for pair in pairs):
-        rest = [pair for pair in pairs if pair.pedigree != pedigree]
+    sides = [frozenset({pair.pedigree, pair.other or pair.pedigree}) for pair in pairs]
+    for left in dict.fromkeys(sides):
+        rest = [pair for pair, families in zip(pairs, sides, strict=True) if not families & left]
+        if len({pair.related for pair in rest}) < 2:
+            continue
         mean, scale, weights, intercept = _logistic(rest, names)
         for place, pair in enumerate(pairs):
-            if pair.pedigree == pedigree:
+            if sides[place] == left:
                 found[place] = intercept + float(weights @ ((_row(pair, names) - mean) / scale))
     return found
 

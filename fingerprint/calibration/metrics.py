@@ -64,3 +64,22 @@ def _one_bound(right: Floats, wrong: Floats) -> float:
         if missed + 10**threshold * false < 1:
             best = float(threshold)
     return best
+
+
+def expected_calibration_error(related: Floats, unrelated: Floats, bins: int = 10) -> float:
+    """Mean distance of the posterior at even prior from the observed share (Guo et al. 2017); both classes weigh half."""
+    truth = np.concatenate([np.ones(related.size), np.zeros(unrelated.size)])
+    weight = np.where(truth > 0, 0.5 / max(related.size, 1), 0.5 / max(unrelated.size, 1))
+    posterior = 1 / (1 + np.exp(-np.clip(np.concatenate([related, unrelated]), -500, 500)))
+    place = np.minimum((posterior * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, weights=weight * (posterior - truth), minlength=bins)
+    return float(np.abs(gaps).sum())
+
+
+def empirical_cross_entropy(related: Floats, unrelated: Floats, prior_log10_odds: Floats) -> Floats:
+    """Bits that a reader with these prior odds still lacks (Ramos and Gonzalez-Rodriguez 2013); Cllr is its value at 0."""
+    odds = np.asarray(prior_log10_odds) * np.log(10)
+    prior = 1 / (1 + np.exp(-odds))
+    first = np.logaddexp(0, -(related[:, None] + odds)).mean(axis=0)
+    second = np.logaddexp(0, unrelated[:, None] + odds).mean(axis=0)
+    return np.asarray((prior * first + (1 - prior) * second) / np.log(2), dtype=np.float64)

@@ -28,7 +28,7 @@ def list_models() -> None:
 
 @app.command("build")
 def build(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe (shipped, calibration) or the path of a TOML file.")],
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe (standard, small, shipped) or the path of a TOML file.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the corpora that the recipe names.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the models; finished ones are kept.")],
     workers: Annotated[int, typer.Option("--workers", min=1, help="Models trained at a time.")] = 2,
@@ -44,3 +44,17 @@ def build(
         raise UsageError(str(error)) from error
     except BuildError as error:
         raise ModelError(str(error)) from error
+
+
+@app.command("record")
+def record(
+    models: Annotated[Path, typer.Argument(help="Folder of trained models, as `zoo build` writes it.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for recordings and cards; what is there is kept.")],
+    probes: common.ProbesOption = "all",
+    seed: common.SeedOption = 0,
+) -> None:
+    """Let the models of a zoo answer the probes, then score each other's answers. Run again to go on."""
+    from fingerprint.zoo.record import record_zoo
+
+    written = record_zoo(models, out, probes=probes, seed=seed, say=common.say)
+    sys.stdout.write(f"{written} recordings written to {out}\n")

@@ -136,17 +136,25 @@ class Collector:
         return request_key(self.backend.info.digest, body, getattr(request, "draw", 0))
 
     def _batches(self, requests: Sequence[R]) -> Iterator[list[int]]:
-        """Places of requests of similar length, at most one batch at a time."""
+        """Places of requests of similar length, at most one batch at a time.
+
+        All answers of a batch are equally long: the longest keeps the others waiting, and could carry a long prompt
+        beyond the last position that its model knows.
+        """
         lengths = [self._length(request) for request in requests]
-        order = sorted(range(len(requests)), key=lambda place: (lengths[place], place))
-        start = 0
-        while start < len(order):
-            # The longest of a batch decides its size, so look ahead from the smallest.
-            size = self.backend.batch_size(lengths[order[start]])
-            last = min(start + size, len(order)) - 1
-            size = min(size, self.backend.batch_size(lengths[order[last]]))
-            yield order[start : start + size]
-            start += size
+        groups: dict[int, list[int]] = {}
+        for place, request in enumerate(requests):
+            groups.setdefault(getattr(request, "max_tokens", 0), []).append(place)
+        for _, group in sorted(groups.items()):
+            order = sorted(group, key=lambda place: (lengths[place], place))
+            start = 0
+            while start < len(order):
+                # The longest of a batch decides its size, so look ahead from the smallest.
+                size = self.backend.batch_size(lengths[order[start]])
+                last = min(start + size, len(order)) - 1
+                size = min(size, self.backend.batch_size(lengths[order[last]]))
+                yield order[start : start + size]
+                start += size
 
     def _length(self, request: Request) -> int:
         extra = len(request.text.encode("utf-8", "surrogatepass")) // 3 if isinstance(request, ScoreRequest) else 0

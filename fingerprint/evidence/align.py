@@ -6,7 +6,6 @@ space before it. A context is a prompt cut at a byte; only contexts that all mod
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,24 +14,92 @@ from numpy.typing import NDArray
 
 from fingerprint.evidence.base import MIN_PROMPTS, NOT_EVIDENCE, Skipped
 from fingerprint.recording import END, Distribution, Recording
+from fingerprint.stats import affinity
 
 #: 256 first bytes, 256 bytes after a space, and the end of the text.
 ALPHABET = 513
 Context = tuple[str, int]
+Floats = NDArray[np.float64]
 _ENOUGH = 0.8  # a control must have answered this share of the contexts that suspect and reference share
 
 
 @dataclass(frozen=True, kw_only=True)
 class Aligned:
-    """Probabilities (models, contexts, symbols); model 0 is the suspect, 1 the reference, the rest are ``used``."""
+    """Distributions on common contexts; model 0 is the suspect, 1 the reference, the rest are ``used``.
+
+    ``probabilities`` (models, contexts, symbols) are over next visible bytes; ``tokens`` and ``bytes_`` are affinities
+    (prompts, models, models) over token strings and over those bytes; ``prompts`` numbers each context's prompt;
+    ``tokenizers`` holds each model's tokenizer digest, empty where it is unknown.
+    """
 
     probabilities: NDArray[np.float32]
     prompts: NDArray[np.int64]
     used: tuple[int, ...]
+    tokens: Floats
+    bytes_: Floats
+    tokenizers: tuple[str, ...]
 
     @property
     def prompt_count(self) -> int:
         return int(self.prompts.max()) + 1 if self.prompts.size else 0
+
+    @property
+    def other_rows(self) -> list[int]:
+        """Rows of the models that are neither suspect nor reference."""
+        return list(range(2, len(self.probabilities)))
+
+    def choose(self, rows: Sequence[int]) -> Aligned:
+        """The same contexts for some of the models, the first two of ``rows`` as suspect and reference."""
+        square = np.ix_(range(len(self.tokens)), rows, rows)
+        return Aligned(
+            probabilities=self.probabilities[list(rows)],
+            prompts=self.prompts,
+            used=tuple(range(len(rows) - 2)),
+            tokens=self.tokens[square],
+            bytes_=self.bytes_[square],
+            tokenizers=tuple(self.tokenizers[row] for row in rows),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """One model's recorded lists: token numbers and probabilities, each (contexts, length), unused places of mass 0."""
+
+    ids: NDArray[np.int32]
+    masses: NDArray[np.float32]
+
+
+class Vocabulary(dict[str, int]):
+    """Numbers for token strings, the same for all models, and each number's place in the alphabet of bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._symbols: list[int] = []
+
+    def __missing__(self, token: str) -> int:
+        self[token] = number = len(self._symbols)
+        self._symbols.append(symbol(token))
+        return number
+
+    def lists(self, rows: Sequence[Distribution]) -> Lists:
+        """Number the tokens of some distributions."""
+        length = max((len(row.tokens) for row in rows), default=0)
+        ids = np.zeros((len(rows), length), dtype=np.int32)
+        masses = np.full((len(rows), length), -np.inf, dtype=np.float32)
+        for place, row in enumerate(rows):
+            # A look-up that is not written in Python: there are millions of them.
+            ids[place, : len(row.tokens)] = list(map(self.__getitem__, row.tokens))
+            masses[place, : len(row.tokens)] = row.logprobs
+        return Lists(ids=ids, masses=np.exp(masses))
+
+    def dense(self, lists: Lists) -> NDArray[np.float32]:
+        """Probabilities over the alphabet of bytes, (contexts, symbols); the tail of a cut-off list is not in it."""
+        count = len(lists.ids)
+        if not count or not self._symbols:
+            return np.zeros((count, ALPHABET), dtype=np.float32)
+        places = np.array(self._symbols)[lists.ids] + ALPHABET * np.arange(count)[:, None]
+        sums = np.bincount(places.ravel(), weights=lists.masses.ravel(), minlength=count * ALPHABET)
+        return sums.reshape(count, ALPHABET).astype(np.float32)
 
 
 def symbol(token: str) -> int:
@@ -54,17 +121,10 @@ def contexts(recording: Recording, draw: int = 0) -> dict[Context, Distribution]
     return found
 
 
-def dense(rows: Sequence[Distribution], cache: dict[str, int] | None = None) -> NDArray[np.float32]:
-    """Probabilities over the alphabet, shape (rows, symbols); the tail of a cut-off list is not in it."""
-    known = {} if cache is None else cache
-    table = np.zeros((len(rows), ALPHABET), dtype=np.float32)
-    for place, row in enumerate(rows):
-        for token in row.tokens:
-            if token not in known:
-                known[token] = symbol(token)
-        places = [known[token] for token in row.tokens]
-        np.add.at(table[place], places, np.exp(np.array(row.logprobs)))
-    return table
+def dense(rows: Sequence[Distribution]) -> NDArray[np.float32]:
+    """Probabilities over the alphabet of bytes, shape (rows, symbols)."""
+    vocabulary = Vocabulary()
+    return vocabulary.dense(vocabulary.lists(rows))
 
 
 def align(suspect: Recording, reference: Recording, others: Sequence[Recording]) -> Aligned | Skipped:
@@ -87,11 +147,26 @@ def align(suspect: Recording, reference: Recording, others: Sequence[Recording])
             used.append(place)
             tables.append(table)
     common = [context for context in common if all(context in table for table in tables)]
-    cache: dict[str, int] = {}
-    probabilities = np.stack([dense([table[context] for context in common], cache) for table in tables])
+    models = [suspect, reference, *(others[place] for place in used)]
+    return _aligned(models, [[table[context] for context in common] for table in tables], common, used)
+
+
+def _aligned(
+    models: Sequence[Recording], rows: Sequence[Sequence[Distribution]], common: Sequence[Context], used: Sequence[int]
+) -> Aligned:
+    vocabulary = Vocabulary()
+    lists = [vocabulary.lists(table) for table in rows]
+    probabilities = np.stack([vocabulary.dense(each) for each in lists])
     index = {key: place for place, key in enumerate(dict.fromkeys(key for key, _ in common))}
     prompts = np.array([index[key] for key, _ in common], dtype=np.int64)
-    return Aligned(probabilities=probabilities, prompts=prompts, used=tuple(used))
+    return Aligned(
+        probabilities=probabilities,
+        prompts=prompts,
+        used=tuple(used),
+        tokens=affinity.of_lists([each.ids for each in lists], [each.masses for each in lists], prompts),
+        bytes_=affinity.of_tables(probabilities, prompts),
+        tokenizers=tuple(model.model.tokenizer for model in models),
+    )
 
 
 def tail_share(aligned: Aligned) -> float:
@@ -99,7 +174,8 @@ def tail_share(aligned: Aligned) -> float:
     return float(np.clip(1 - aligned.probabilities[:2].sum(axis=2), 0, 1).mean())
 
 
-def entropy_bits(aligned: Aligned, model: int) -> float:
-    """Mean entropy of a model's next-symbol distributions, in bits."""
-    rows = aligned.probabilities[model].astype(np.float64)
-    return float(-(rows * np.log2(np.maximum(rows, 1e-12))).sum(axis=1).mean()) if len(rows) else math.nan
+def by_prompt(values: Floats, aligned: Aligned) -> Floats:
+    """Mean per prompt."""
+    sizes = np.bincount(aligned.prompts, minlength=aligned.prompt_count)
+    sums = np.bincount(aligned.prompts, weights=values, minlength=aligned.prompt_count)
+    return np.asarray(sums / np.maximum(sizes, 1), dtype=np.float64)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from fingerprint.evidence.align import Aligned, align
 from fingerprint.evidence.base import Skipped
+from fingerprint.evidence.crossscores import CrossScores, cross_scores
 from fingerprint.recording import Recording
 
 
@@ -29,6 +30,11 @@ class Case:
     def aligned(self) -> Aligned | Skipped:
         """Next-symbol distributions of everybody on common contexts."""
         return align(self.suspect, self.reference, self.others)
+
+    @cached_property
+    def scores(self) -> CrossScores:
+        """Who finds whose text how likely; suspect and reference first, then the others."""
+        return cross_scores([self.suspect, self.reference, *self.others])
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

@@ -1,77 +1,76 @@
 """Text × log-probabilities: does one model find the other's text unusually likely?
 
-For the commonest real case, in which one side gives text only. Scores are bits per byte, so tokenizers do not matter
-(`fingerprint collect --score` adds them to a recording; `compare` does so for models that it can ask).
+For the commonest real case, in which one side gives text only. Needs the text of one side, the log-probabilities of
+the other, and two controls, one of which scores the same texts (`fingerprint collect --score` adds scores to a
+recording; `compare` does so for models that it can ask). Scores are bits per byte, so tokenizers do not matter. Null:
+the scorer is no better on the author's texts than its rival is, once it is also compared on a control's texts.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import norm
 
-from fingerprint.canonical import digest
-from fingerprint.evidence.base import MIN_PROMPTS, NOT_EVIDENCE, Evidence, Skipped
+from fingerprint.evidence.base import MIN_PROMPTS, Evidence, Skipped
 from fingerprint.evidence.case import Case
-from fingerprint.recording import Recording, Sample
+from fingerprint.evidence.crossscores import CrossScores
+from fingerprint.stats.interaction import Interaction, interactions
 from fingerprint.stats.intervals import bootstrap_interval
-from fingerprint.stats.permutation import beats_all
 
-_FEWEST_BYTES = 8
+_SMALLEST_P = 1e-300
 
 
-def scorable(recording: Recording) -> list[Sample]:
-    """The answers that are worth scoring under other models: not blank, not tiny, no guardrail probes."""
-    return [
-        sample
-        for sample in recording.samples
-        if sample.draw == 0
-        and len(sample.text.encode("utf-8", "surrogatepass")) >= _FEWEST_BYTES
-        and recording.prompt_by_id[sample.prompt].set != NOT_EVIDENCE
-    ]
+def likelihood_features(scores: CrossScores) -> dict[str, float]:
+    """The least share of a copy's interaction, by whose texts were scored; absent where too little was scored.
+
+    ``cross_suspect``: the suspect's texts under the reference; ``cross_reference``: the other way round.
+    ``cross_text`` is whichever there is, their mean where there are both.
+    """
+    found = {}
+    for name, author, scorer in (("cross_suspect", 0, 1), ("cross_reference", 1, 0)):
+        ways = _ways(scores, author, scorer)
+        if ways:
+            found[name] = min(way.share() for way in ways)
+    return found | ({"cross_text": float(np.mean(list(found.values())))} if found else {})
 
 
 def cross_likelihood(case: Case) -> list[Evidence | Skipped]:
     """Both directions: the suspect's text under the reference, and the reference's text under the suspect."""
     return [
-        _one_way(case, case.suspect, case.reference, "suspect_text_likelihood", "Suspect's text under the reference"),
-        _one_way(case, case.reference, case.suspect, "reference_text_likelihood", "Reference's text under the suspect"),
+        _one_way(case, 0, "suspect_text_likelihood", "Suspect's text under the reference"),
+        _one_way(case, 1, "reference_text_likelihood", "Reference's text under the suspect"),
     ]
 
 
-def _one_way(case: Case, author: Recording, scorer: Recording, method: str, title: str) -> Evidence | Skipped:
-    texts = scorable(author)
-    keys = [(author.prompt_by_id[sample.prompt].key, digest(sample.text)[7:31]) for sample in texts]
-    own = _scores(scorer)
-    keys = [key for key in keys if key in own]
-    if len(keys) < MIN_PROMPTS:
-        reason = f"{scorer.model.name} has not scored the answers of {author.model.name}"
+def _one_way(case: Case, author: int, method: str, title: str) -> Evidence | Skipped:
+    sides = (case.suspect, case.reference)
+    if not sides[1 - author].scores:
+        reason = f"{sides[1 - author].model.name} has not scored the answers of {sides[author].model.name}"
         return Skipped(method=method, reason=reason)
-    rivals: dict[str, list[float]] = {}
-    for label, other in zip(case.labels, case.others, strict=True):
-        table = _scores(other)
-        if all(key in table for key in keys):
-            rivals[label] = [table[key] for key in keys]
-    if not rivals:
-        return Skipped(method=method, reason=f"no control has scored the answers of {author.model.name}")
-    mine = np.array([own[key] for key in keys])
-    table_of_rivals = np.array(list(rivals.values()))
-    gains = table_of_rivals.mean(axis=0) - mine
-    value = float(gains.mean())
+    ways = _ways(case.scores, author, 1 - author)
+    if not ways:
+        return Skipped(method=method, reason=f"too few texts were scored by both sides' rivals, {MIN_PROMPTS} needed")
+    way = min(ways, key=lambda each: each.share())
+    spread = float(way.found.std(ddof=1) / np.sqrt(way.found.size))
+    z = way.mean() / spread if spread > 0 else 0.0
+    features = likelihood_features(case.scores)
+    name = "cross_suspect" if author == 0 else "cross_reference"
+    alone = {key: features[key] for key in (name, "cross_text")}
     return Evidence(
         method=method,
         title=title,
         access="topk",
-        statistic=value,
-        effect=value,
-        interval=bootstrap_interval(lambda w: float(w @ gains / w.sum()), len(gains), seed=case.seed),
-        pvalue=beats_all(-mine, -table_of_rivals, seed=case.seed),
-        n=len(gains),
-        note="bits per byte saved against the mean of the controls",
-        controls={
-            label: float(np.mean(np.delete(table_of_rivals, place, 0).mean(axis=0) - row)) if len(rivals) > 1 else 0.0
-            for place, (label, row) in enumerate(zip(rivals, table_of_rivals, strict=True))
-        },
+        statistic=z,
+        effect=way.share(),
+        interval=bootstrap_interval(way.share, way.found.size, seed=case.seed),
+        pvalue=max(float(norm.sf(z)), _SMALLEST_P),
+        n=int(way.found.size),
+        note=f"share of what the scorer's own texts show ({way.mean():.3f} bits per byte); the scorer is compared with "
+        f"{case.labels[way.rival_scorer - 2]}, the author with {case.labels[way.rival_author - 2]}",
+        features=alone,
     )
 
 
-def _scores(recording: Recording) -> dict[tuple[str, str], float]:
-    return {(recording.prompt_by_id[score.prompt].key, score.text): score.bits_per_byte for score in recording.scores}
+def _ways(scores: CrossScores, author: int, scorer: int) -> list[Interaction]:
+    others = range(2, len(scores.bits))
+    return interactions(scores.bits, author, scorer, list(others), fewest=MIN_PROMPTS)

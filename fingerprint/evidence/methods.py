@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fingerprint.evidence.base import Evidence, Skipped
+from fingerprint.evidence.border import border_agreement
 from fingerprint.evidence.case import Case
-from fingerprint.evidence.distributions import border_agreement, divergence, residual_correlation
+from fingerprint.evidence.contrast import shared_deviations
+from fingerprint.evidence.divergence import divergence
 from fingerprint.evidence.likelihood import cross_likelihood
+from fingerprint.evidence.residuals import residual_correlation
 from fingerprint.evidence.text import text_evidence
 from fingerprint.evidence.weights import weight_descent
 
@@ -14,6 +17,7 @@ def examine(case: Case) -> tuple[tuple[Evidence, ...], tuple[Skipped, ...]]:
     """Run every method; each either finds something or says why it cannot."""
     found: list[Evidence | Skipped] = [
         weight_descent(case),
+        shared_deviations(case),
         divergence(case),
         *residual_correlation(case),
         border_agreement(case),

@@ -44,6 +44,8 @@ class TorchModel:
         self._takes_selection = "logits_to_keep" in accepted
         self._cache_name = next((name for name in _CACHE_NAMES if name in accepted), _CACHE_NAMES[-1])
         self._lengths: dict[tuple[str, str, str], int] = {}
+        #: Requests in one batch at most; more is faster for models of a few megabytes.
+        self.max_batch = _MAX_BATCH
 
     @property
     def capabilities(self) -> Capabilities:
@@ -75,7 +77,7 @@ class TorchModel:
 
     def batch_size(self, length: int) -> int:
         per_request = max(1, length) * len(self._strings)
-        return max(1, min(_MAX_BATCH, _LOGIT_BUDGET // per_request))
+        return max(1, min(self.max_batch, _LOGIT_BUDGET // per_request))
 
     @torch.inference_mode()
     def distributions(self, batch: Sequence[DistributionRequest]) -> list[list[Distribution]]:

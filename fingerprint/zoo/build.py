@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from fingerprint.zoo.card import Card, read_card, write_card
 from fingerprint.zoo.corpus import load_tokenizer, read_corpus, save_tokenizer, start_id, train_tokenizer
-from fingerprint.zoo.recipe import TRAINED, Model, Recipe
+from fingerprint.zoo.recipe import Recipe
+from fingerprint.zoo.tables import TRAINED, Model
 
 if TYPE_CHECKING:
     from fingerprint.zoo.mechanisms import Workbench
@@ -217,11 +218,18 @@ def _card(model: Model, bench: Workbench, folder: Path) -> Card:
         settings=_settings(model),
         held_out_corpus=recipe.corpus_of(model.id),
         held_out_bits_per_byte=_measure(bench, model.id, folder, model.id),
-        parents_held_out_bits_per_byte={p: _measure(bench, p, bench.zoo_dir / p, model.id) for p in model.parents},
+        parents_held_out_bits_per_byte={p: _parent_measure(bench, p, model.id) for p in model.parents},
         weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
         recipe=recipe.name,
         recipe_digest=recipe.digest_of(model.id),
     )
+
+
+def _parent_measure(bench: Workbench, parent: str, on_text_of: str) -> float:
+    known = read_card(bench.zoo_dir / parent)
+    if known is not None and known.held_out_corpus == bench.recipe.corpus_of(on_text_of):
+        return known.held_out_bits_per_byte
+    return _measure(bench, parent, bench.zoo_dir / parent, on_text_of)
 
 
 def _measure(bench: Workbench, model_id: str, folder: Path, on_text_of: str) -> float:
@@ -239,8 +247,13 @@ def _measure(bench: Workbench, model_id: str, folder: Path, on_text_of: str) -> 
 
 
 def _settings(model: Model) -> dict[str, float]:
-    known = ("lr", "batch", "temperature", "sampled_tokens", "bits", "share", "weight")
-    return {name: float(value) for name, value in model.model_dump().items() if name in known}
+    """Every number of the model's table that is not a field of the card by itself."""
+    own = {"tokens", "seed"}
+    return {
+        name: float(value)
+        for name, value in model.model_dump().items()
+        if name not in own and isinstance(value, int | float)
+    }
 
 
 def _corpora_read(recipe: Recipe, model_id: str) -> tuple[str, ...]:

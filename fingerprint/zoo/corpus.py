@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fingerprint.zoo.recipe import Corpus, RecipeError
+from fingerprint.zoo.recipe import RecipeError
+from fingerprint.zoo.tables import Corpus
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ START = "<|endoftext|>"
 HELD_OUT = 0.02
 DOCUMENT_CHARS = 2000
 # Enough for three digits of bits per byte; more would only cost time.
-MAX_HELD_OUT_CHARS = 120_000
+MAX_HELD_OUT_CHARS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ def read_corpus(corpus: Corpus, data_dir: Path) -> Split:
     path = data_dir / corpus.file
     if not path.is_file():
         raise RecipeError(f"the data folder has no file '{corpus.file}'")
-    text = _read(path)
+    text = read_text(path)
     text = text[int(corpus.start * len(text)) : int(corpus.end * len(text))]
     cut = text.rfind("\n", 0, int(len(text) * (1 - HELD_OUT))) + 1
     if cut == 0 or cut == len(text):
@@ -48,7 +49,8 @@ def read_corpus(corpus: Corpus, data_dir: Path) -> Split:
     return Split(train=text[:cut], held_out=text[cut : cut + MAX_HELD_OUT_CHARS])
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The whole text of a .txt or .txt.zst file."""
     if path.suffix != ".zst":
         return path.read_text("utf-8")
     import zstandard

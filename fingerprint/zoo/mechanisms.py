@@ -1,41 +1,62 @@
 """How a model comes to be: one function per mechanism, from a `Workbench` to a network.
 
-`grow` is the table of contents.
+`grow` is the table of contents; what changes weights without learning is in `surgery`.
 """
 
 from __future__ import annotations
 
-import copy
+import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fingerprint.zoo.adapters import adapted, fused
 from fingerprint.zoo.corpus import Split, load_tokenizer, read_corpus, start_id, stream
 from fingerprint.zoo.network import IGNORED, load_network, new_network, sample
-from fingerprint.zoo.recipe import (
+from fingerprint.zoo.recipe import Recipe
+from fingerprint.zoo.surgery import merged, pruned, quantized, tasks_added, without_layers
+from fingerprint.zoo.tables import (
     TRAINED,
+    AddTasks,
+    Continue,
     DistillLogits,
     DistillText,
+    DropLayers,
     Finetune,
     Merge,
     Model,
+    Prefer,
     Pretrain,
     Prune,
     Quantize,
-    Recipe,
 )
-from fingerprint.zoo.train import distillation_loss, epochs, next_token_loss, seed_for, train, windows
+from fingerprint.zoo.train import (
+    Batch,
+    distillation_loss,
+    epochs,
+    next_token_loss,
+    preference_loss,
+    seed_for,
+    train,
+    windows,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tokenizers import Tokenizer as FastTokenizer
 
-SAMPLES_AT_ONCE = 128
+TOKENS = ".tokens"
+SAMPLES_AT_ONCE = 1024
 OPENING_TOKENS = 8
-BLOCK = 32
+#: Own samples of a preference run at most; more steps than these allow see them again.
+REJECTED = 512
 Progress = Callable[[int, float], None]
 
 
@@ -55,8 +76,18 @@ class Workbench:
     def split(self, corpus: str) -> Split:
         return read_corpus(self.recipe.corpora[corpus], self.data_dir)
 
-    def tokens(self, text: str) -> Tensor:
-        return torch.from_numpy(stream(text, self.tokenizer)).long()
+    def tokens(self, corpus: str, tokenizer: FastTokenizer) -> Tensor:
+        """The training part of a corpus as token ids; kept in the zoo's folder, because many models read the same."""
+        chosen = self.recipe.corpora[corpus].model_dump_json()
+        name = hashlib.sha256(f"{chosen}\n{tokenizer.to_str()}".encode()).hexdigest()[:24]
+        path = self.zoo_dir / TOKENS / f"{name}.npy"
+        if not path.is_file():
+            path.parent.mkdir(exist_ok=True)
+            partial = path.with_suffix(f".{os.getpid()}.partial")
+            with partial.open("wb") as file:
+                np.save(file, stream(self.split(corpus).train, tokenizer))
+            partial.replace(path)
+        return torch.from_numpy(np.load(path)).long()
 
     def context(self, model_id: str) -> int:
         return self.recipe.architectures[self.recipe.architecture_of(model_id)].context
@@ -68,27 +99,45 @@ class Workbench:
     def fresh(self, model: Pretrain | DistillLogits | DistillText) -> nn.Module:
         shape = self.recipe.architectures[model.architecture]
         vocab = self.tokenizer.get_vocab_size()
-        return new_network(shape, vocab, start_id(self.tokenizer), self.seed(model, "init"))
+        same_as = None if isinstance(model, Pretrain) else model.init_of
+        seed = self.seed(model if same_as is None else self.recipe.get(same_as), "init")
+        return new_network(shape, vocab, start_id(self.tokenizer), seed)
 
 
-def grow(model: Model, bench: Workbench) -> nn.Module:  # noqa: PLR0911  # one return per mechanism
+def grow(model: Model, bench: Workbench) -> nn.Module:
     """The network of one model of a recipe whose parents are finished."""
+    if isinstance(model, TRAINED):
+        return _learn(model, bench)
+    parents = [bench.parent(parent) for parent in model.parents]
     match model:
-        case Pretrain():
-            return _learn_corpus(model, bench, bench.fresh(model))
-        case Finetune():
-            return _learn_corpus(model, bench, bench.parent(model.parent))
+        case Quantize():
+            return quantized(parents[0], model.bits)
+        case Prune():
+            return pruned(parents[0], model.share)
+        case DropLayers():
+            return without_layers(parents[0], model.layers)
+        case Merge():
+            return merged(parents[0], parents[1], model.weight)
+        case AddTasks():
+            return tasks_added(parents[0], parents[1:], model.weight)
+
+
+def _learn(model: Pretrain | DistillLogits | DistillText | Finetune | Continue | Prefer, bench: Workbench) -> nn.Module:
+    match model:
+        case Prefer():
+            return _prefer(model, bench)
         case DistillLogits():
             return _distill_logits(model, bench)
         case DistillText():
             return _distill_text(model, bench)
-        case Quantize():
-            return quantized(bench.parent(model.parent), model.bits)
-        case Prune():
-            return pruned(bench.parent(model.parent), model.share)
-        case Merge():
-            first, second = (bench.parent(parent) for parent in model.of)
-            return merged(first, second, model.weight)
+        case Pretrain():
+            network = bench.fresh(model)
+        case Finetune(lora_rank=int(rank)):
+            adapters = adapted(bench.parent(model.parent), rank, bench.seed(model, "init"))
+            return fused(_learn_corpus(model, bench, adapters))
+        case Finetune() | Continue():
+            network = bench.parent(model.parent)
+    return _learn_corpus(model, bench, network)
 
 
 def steps_of(model: Model, context: int) -> int:
@@ -96,9 +145,9 @@ def steps_of(model: Model, context: int) -> int:
     return -(-model.tokens // (model.batch * context)) if isinstance(model, TRAINED) else 0
 
 
-def _learn_corpus(model: Pretrain | Finetune, bench: Workbench, network: nn.Module) -> nn.Module:
+def _learn_corpus(model: Pretrain | Finetune | Continue, bench: Workbench, network: nn.Module) -> nn.Module:
     context = bench.context(model.id)
-    tokens = bench.tokens(bench.split(model.corpus).train)
+    tokens = bench.tokens(model.corpus, bench.tokenizer)
     batches = windows(tokens, model.batch, context, bench.seed(model, "batches"))
     steps = steps_of(model, context)
     train(network, batches, next_token_loss, steps=steps, lr=model.lr, progress=bench.progress)
@@ -107,9 +156,10 @@ def _learn_corpus(model: Pretrain | Finetune, bench: Workbench, network: nn.Modu
 
 def _distill_logits(model: DistillLogits, bench: Workbench) -> nn.Module:
     context = bench.context(model.id)
-    tokens = bench.tokens(bench.split(model.corpus).train)
+    tokens = bench.tokens(model.corpus, bench.tokenizer)
     batches = windows(tokens, model.batch, context, bench.seed(model, "batches"))
-    loss = distillation_loss(bench.parent(model.parent), model.temperature)
+    teachers = [bench.parent(teacher) for teacher in model.parents]
+    loss = distillation_loss(teachers, model.temperature, model.top_k)
     network = bench.fresh(model)
     train(network, batches, loss, steps=steps_of(model, context), lr=model.lr, progress=bench.progress)
     return network
@@ -117,7 +167,8 @@ def _distill_logits(model: DistillLogits, bench: Workbench) -> nn.Module:
 
 def _distill_text(model: DistillText, bench: Workbench) -> nn.Module:
     context = bench.context(model.id)
-    pairs = _sampled_text(model, bench)
+    share = model.sampled_tokens // len(model.parents)
+    pairs = [pair for teacher in model.parents for pair in _sampled_text(model, teacher, share, bench)]
     inputs, targets = _rows(pairs, bench.tokenizer, context)
     batches = epochs(inputs, targets, model.batch, bench.seed(model, "batches"))
     network = bench.fresh(model)
@@ -125,24 +176,50 @@ def _distill_text(model: DistillText, bench: Workbench) -> nn.Module:
     return network
 
 
-def _sampled_text(model: DistillText, bench: Workbench) -> list[tuple[str, str]]:
-    """(opening, continuation) pairs: half of the openings are empty, half are a few tokens of the corpus."""
-    tokenizer = load_tokenizer(bench.zoo_dir / model.parent)
-    teacher, length = bench.parent(model.parent), bench.context(model.parent)
-    generator = torch.Generator().manual_seed(bench.seed(model, "samples"))
-    corpus = torch.from_numpy(stream(bench.split(model.corpus).train, tokenizer)).long()
+def _sampled_text(model: DistillText, teacher_id: str, wanted: int, bench: Workbench) -> list[tuple[str, str]]:
+    """(opening, continuation) pairs: half of the openings are empty, unless the model names a corpus for all."""
+    tokenizer = load_tokenizer(bench.zoo_dir / teacher_id)
+    teacher, length = bench.parent(teacher_id), bench.context(teacher_id)
+    generator = torch.Generator().manual_seed(bench.seed(model, f"samples of {teacher_id}"))
+    corpus = bench.tokens(model.openings or model.corpus, tokenizer)
     start = start_id(tokenizer)
     pairs: list[tuple[str, str]] = []
-    while len(pairs) * length < model.sampled_tokens:
-        if len(pairs) % (2 * SAMPLES_AT_ONCE) == 0:
-            openings = torch.full((SAMPLES_AT_ONCE, 1), start)
-        else:
-            at = torch.randint(len(corpus) - OPENING_TOKENS, (SAMPLES_AT_ONCE, 1), generator=generator)
-            openings = corpus[at + torch.arange(OPENING_TOKENS)]
-        rows = sample(teacher, openings, length, model.temperature, generator).tolist()
-        cut = openings.shape[1]
-        pairs += [(_text(tokenizer, row[:cut]), _text(tokenizer, row[cut:])) for row in rows]
+    while len(pairs) * length < wanted:
+        count = min(SAMPLES_AT_ONCE, -(-wanted // length) - len(pairs))
+        # Both kinds come from one batch each, so a small number of samples has both too.
+        empty = 0 if model.openings is not None else count // 2
+        for rows, opening in ((empty, 1), (count - empty, OPENING_TOKENS)):
+            if rows == 0:
+                continue
+            at = torch.randint(len(corpus) - opening, (rows, 1), generator=generator)
+            openings = torch.full((rows, 1), start) if opening == 1 else corpus[at + torch.arange(opening)]
+            written = sample(teacher, openings, length, model.temperature, generator).tolist()
+            pairs += [(_text(tokenizer, row[:opening]), _text(tokenizer, row[opening:])) for row in written]
     return pairs
+
+
+def _prefer(model: Prefer, bench: Workbench) -> nn.Module:
+    """Each row has an opening of the corpus; its own continuation is better than the one the parent writes."""
+    network, frozen = bench.parent(model.parent), bench.parent(model.parent)
+    context = bench.context(model.id)
+    tokens = bench.tokens(model.corpus, bench.tokenizer)
+    generator = torch.Generator().manual_seed(bench.seed(model, "samples"))
+    # Two rows are read for each that counts.
+    steps = -(-steps_of(model, context) // 2)
+    count = min(REJECTED, steps * model.batch)
+    rows = tokens[torch.randint(len(tokens) - context, (count, 1), generator=generator) + torch.arange(context)]
+    own = sample(frozen, rows[:, :OPENING_TOKENS], context, 1.0, generator)
+
+    def batches() -> Iterator[Batch]:
+        for better, worse in epochs(rows, own, model.batch, bench.seed(model, "batches")):
+            both = torch.cat([better, worse])
+            targets = both[:, 1:].clone()
+            targets[:, : OPENING_TOKENS - 1] = IGNORED
+            yield both[:, :-1], targets
+
+    loss = preference_loss(frozen, model.beta)
+    train(network, batches(), loss, steps=steps, lr=model.lr, progress=bench.progress)
+    return network
 
 
 def _text(tokenizer: FastTokenizer, ids: list[int]) -> str:
@@ -163,47 +240,3 @@ def _rows(pairs: list[tuple[str, str]], tokenizer: FastTokenizer, context: int) 
         targets[row, : len(ids) - 1] = ids[1:]
         targets[row, : len(opening.ids) - 1] = IGNORED
     return inputs, targets
-
-
-def quantized(network: nn.Module, bits: int) -> nn.Module:
-    """Symmetric round-to-nearest in blocks of 32 weights with one scale each, as the common 8- and 4-bit formats do."""
-    top = 2 ** (bits - 1) - 1
-
-    def round_blocks(weight: Tensor) -> Tensor:
-        flat = weight.flatten()
-        blocks = nn.functional.pad(flat, (0, -len(flat) % BLOCK)).view(-1, BLOCK)
-        scale = (blocks.abs().amax(dim=1, keepdim=True) / top).clamp_min(1e-12)
-        rounded: Tensor = ((blocks / scale).round() * scale).flatten()[: len(flat)].view_as(weight)
-        return rounded
-
-    return _matrices(network, round_blocks)
-
-
-def pruned(network: nn.Module, share: float) -> nn.Module:
-    """Sets the smallest `share` of each matrix to zero."""
-
-    def drop(weight: Tensor) -> Tensor:
-        magnitude = weight.abs().flatten()
-        cut = magnitude.kthvalue(max(1, round(share * len(magnitude)))).values
-        return weight * (weight.abs() > cut)
-
-    return _matrices(network, drop)
-
-
-def merged(first: nn.Module, second: nn.Module, weight: float) -> nn.Module:
-    """Linear interpolation of two networks with the same base."""
-    result = copy.deepcopy(first)
-    others = dict(second.named_parameters())
-    with torch.no_grad():
-        for name, parameter in result.named_parameters():
-            parameter.lerp_(others[name], weight)
-    return result
-
-
-def _matrices(network: nn.Module, change: Callable[[Tensor], Tensor]) -> nn.Module:
-    result = copy.deepcopy(network)
-    with torch.no_grad():
-        for parameter in result.parameters():
-            if parameter.dim() >= 2:
-                parameter.copy_(change(parameter))
-    return result

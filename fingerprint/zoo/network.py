@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fingerprint.zoo.recipe import Architecture
+from fingerprint.zoo.tables import Architecture
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -36,6 +36,20 @@ def new_network(shape: Architecture, vocab: int, start: int, seed: int) -> nn.Mo
             "num_key_value_heads": shape.heads,
             "max_position_embeddings": shape.context,
         }
+    elif shape.kind == "lfm2":
+        config = {
+            "model_type": "lfm2",
+            "hidden_size": shape.hidden,
+            "intermediate_size": shape.ffn,
+            "block_auto_adjust_ff_dim": False,
+            "num_hidden_layers": shape.layers,
+            "num_attention_heads": shape.heads,
+            "num_key_value_heads": shape.heads,
+            "max_position_embeddings": shape.context,
+            # Its default is the start token here, which would then be a row of zeros that nothing is learned for.
+            "pad_token_id": None,
+            "layer_types": ["full_attention" if layer % 3 == 1 else "conv" for layer in range(shape.layers)],
+        }
     else:
         config = {
             "model_type": "gpt2",
@@ -52,13 +66,18 @@ def new_network(shape: Architecture, vocab: int, start: int, seed: int) -> nn.Mo
     common = {"vocab_size": vocab, "tie_word_embeddings": True, "initializer_range": 0.05, **ids}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _network(config | common)
+        return network_of(config | common)
 
 
-def _network(config: dict[str, Any]) -> nn.Module:
-    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+def network_of(config: dict[str, Any]) -> nn.Module:
+    """A network of one of the known architectures, by the `model_type` of its config."""
+    from transformers import GPT2Config, GPT2LMHeadModel, Lfm2Config, Lfm2ForCausalLM, LlamaConfig, LlamaForCausalLM
 
-    known = {"llama": (LlamaConfig, LlamaForCausalLM), "gpt2": (GPT2Config, GPT2LMHeadModel)}
+    known = {
+        "llama": (LlamaConfig, LlamaForCausalLM),
+        "gpt2": (GPT2Config, GPT2LMHeadModel),
+        "lfm2": (Lfm2Config, Lfm2ForCausalLM),
+    }
     make_config, make_network = known[config["model_type"]]
     settings = {k: v for k, v in config.items() if k != "model_type"}
     network = cast("Any", make_network)(cast("Any", make_config)(**settings))
@@ -67,7 +86,7 @@ def _network(config: dict[str, Any]) -> nn.Module:
 
 def load_network(folder: Path) -> nn.Module:
     """A finished model, in float32, ready to be measured or trained further."""
-    network = _network(json.loads((folder / CONFIG).read_text("utf-8")))
+    network = network_of(json.loads((folder / CONFIG).read_text("utf-8")))
     weights = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
     # The output head is the embedding and is not stored twice.
     missing, unexpected = network.load_state_dict(weights, strict=False)

@@ -1,18 +1,25 @@
 """A recipe says which small models to train and who descends from whom.
 
-The whole idea: a TOML file of `[[model]]` tables is a directed acyclic graph. Each model names a *mechanism* (how it
-came to be) and its parents (from whom), so the true lineage of every pair of models is known before anything is
-trained. Models are built in the order of the file as far as their parents allow, so a recipe sorted by pedigree
-finishes pedigree by pedigree.
+The whole idea: a TOML file of models is a directed acyclic graph. Each model names a *mechanism* (how it came to be)
+and its parents (from whom), so the true lineage of every pair of models is known before anything is trained. Models
+are built in the order of the file as far as their parents allow, so a recipe sorted by pedigree finishes pedigree by
+pedigree.
 
     mechanism        weights start from     learns from
     pretrain         a seed                 a corpus
-    distill_logits   a seed                 the parent's full next-token distributions on a corpus
-    distill_text     a seed                 text sampled from the parent
-    finetune         the parent             a corpus
+    distill_logits   a seed                 next-token distributions of one or two teachers (all, or top k) on a corpus
+    distill_text     a seed                 text sampled from one or two teachers
+    finetune         the parent             a corpus, with all weights or through low-rank adapters (merged)
+    continue         the parent             more of a corpus of its own kind
+    prefer           the parent             which of two continuations to prefer: the corpus's over its own
     quantize         the parent             nothing (int8 or int4, stored dequantised)
     prune            the parent             nothing (small weights set to zero)
+    drop_layers      the parent             nothing (whole layers left out)
     merge            two parents            nothing (linear interpolation)
+    add_tasks        a base and parents     nothing (task arithmetic: differences from the base are added up)
+
+What models have in common is said once: `[defaults.MECHANISM]` and `[pedigrees.NAME]` fill the fields that a model
+leaves out and has, the pedigree's first.
 
 This module imports neither torch nor transformers: a recipe can be listed and checked without them.
 """
@@ -23,158 +30,42 @@ import hashlib
 import json
 import tomllib
 from importlib import resources
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-NAME = r"^[a-z0-9][a-z0-9_-]*$"
-Name = Annotated[str, Field(pattern=NAME, max_length=64)]
+from fingerprint.zoo.tables import (
+    OWN_INIT,
+    STUDENTS,
+    TRAINED,
+    AddTasks,
+    Architecture,
+    Corpus,
+    DistillLogits,
+    DistillText,
+    Merge,
+    Model,
+    Name,
+    Pretrain,
+    Table,
+    Tokenizer,
+    filled,
+)
 
 # Part of every digest: raise it when the trainer changes what a recipe means, and finished models are trained again.
-TRAINER_VERSION = 1
+TRAINER_VERSION = 2
 
 
 class RecipeError(ValueError):
     """A recipe that cannot be built; the message is one sentence that names the fault."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+class Recipe(Table):
+    """Corpora, tokenizers and architectures by name, and the models built from them.
 
-
-class Corpus(_Table):
-    """A text file and the part of it that is used; two corpora on one file give disjoint halves."""
-
-    file: str
-    licence: str
-    start: float = Field(default=0.0, ge=0.0, lt=1.0)
-    end: float = Field(default=1.0, gt=0.0, le=1.0)
-
-    @field_validator("file")
-    @classmethod
-    def _inside_data_dir(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"corpus file '{value}' must be relative to the data folder and stay inside it")
-        if not value.endswith((".txt", ".txt.zst")):
-            raise ValueError(f"corpus file '{value}' must end in .txt or .txt.zst")
-        return value
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> Self:
-        if self.start >= self.end:
-            raise ValueError(f"corpus range {self.start}–{self.end} of '{self.file}' is empty")
-        return self
-
-
-class Tokenizer(_Table):
-    """A byte-level BPE tokenizer: how many tokens, and the corpora whose training part it learns from."""
-
-    vocab: int = Field(ge=257, le=65536)
-    corpora: tuple[str, ...] = Field(min_length=1)
-    sample_chars: int = Field(default=1_500_000, ge=1000)
-
-
-class Architecture(_Table):
-    """The shape of a transformer; `ffn` is the width of its feed-forward layers."""
-
-    kind: Literal["llama", "gpt2"] = Field(alias="class")
-    hidden: int = Field(ge=8)
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    ffn: int = Field(ge=8)
-    context: int = Field(default=256, ge=16)
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> Self:
-        if self.hidden % (2 * self.heads):
-            raise ValueError(f"hidden size {self.hidden} must be a multiple of twice the {self.heads} heads")
-        return self
-
-
-class _Model(_Table):
-    id: Name
-    pedigree: Name
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """Ids of the models that this one descends from, by weights or by outputs."""
-        parent = getattr(self, "parent", None)
-        return () if parent is None else (parent,)
-
-
-class _Trained(_Model):
-    corpus: str
-    tokens: int = Field(ge=1)
-    lr: float = Field(default=3e-3, gt=0.0, le=1.0)
-    batch: int = Field(default=2, ge=1)
-    seed: int = Field(ge=0)
-
-
-class _OwnInit(_Trained):
-    architecture: str
-    tokenizer: str
-
-
-class Pretrain(_OwnInit):
-    mechanism: Literal["pretrain"]
-
-
-class DistillLogits(_OwnInit):
-    mechanism: Literal["distill_logits"]
-    parent: str
-    temperature: float = Field(default=1.0, gt=0.0)
-
-
-class DistillText(_OwnInit):
-    """Learns from `sampled_tokens` tokens of the parent; `corpus` only gives it the openings of half of the samples."""
-
-    mechanism: Literal["distill_text"]
-    parent: str
-    sampled_tokens: int = Field(ge=1)
-    temperature: float = Field(default=1.0, gt=0.0)
-
-
-class Finetune(_Trained):
-    mechanism: Literal["finetune"]
-    parent: str
-
-
-class Quantize(_Model):
-    mechanism: Literal["quantize"]
-    parent: str
-    bits: Literal[4, 8]
-
-
-class Prune(_Model):
-    mechanism: Literal["prune"]
-    parent: str
-    share: float = Field(gt=0.0, lt=1.0)
-
-
-class Merge(_Model):
-    """(1 − weight) · first parent + weight · second parent."""
-
-    mechanism: Literal["merge"]
-    of: tuple[str, str]
-    weight: float = Field(default=0.5, gt=0.0, lt=1.0)
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        return self.of
-
-
-Model = Annotated[
-    Pretrain | DistillLogits | DistillText | Finetune | Quantize | Prune | Merge,
-    Field(discriminator="mechanism"),
-]
-TRAINED = (Pretrain, DistillLogits, DistillText, Finetune)
-OWN_INIT = (Pretrain, DistillLogits, DistillText)
-
-
-class Recipe(_Table):
-    """Corpora, tokenizers and architectures by name, and the models built from them."""
+    `defaults` (by mechanism) and `pedigrees` (by name) have been filled into the models when a recipe exists.
+    """
 
     name: Name
     seed: int = Field(default=0, ge=0)
@@ -183,6 +74,16 @@ class Recipe(_Table):
     tokenizers: dict[str, Tokenizer]
     architectures: dict[str, Architecture]
     models: tuple[Model, ...] = Field(alias="model", min_length=1)
+    defaults: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    pedigrees: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("model"), list):
+            return data
+        defaults, pedigrees = data.get("defaults", {}), data.get("pedigrees", {})
+        return data | {"model": [filled(table, defaults, pedigrees) for table in data["model"]]}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -207,22 +108,37 @@ class Recipe(_Table):
             _known(parent, {m.id for m in self.models}, "parent", where)
         if isinstance(model, TRAINED):
             _known(model.corpus, self.corpora, "corpus", where)
+        if isinstance(model, DistillText) and model.openings is not None:
+            _known(model.openings, self.corpora, "corpus", where)
+        if isinstance(model, STUDENTS) and model.init_of is not None:
+            _known(model.init_of, {m.id for m in self.models}, "model", where)
         if isinstance(model, OWN_INIT):
             _known(model.architecture, self.architectures, "architecture", where)
             _known(model.tokenizer, self.tokenizers, "tokenizer", where)
 
     def _check_lineage(self, model: Model) -> None:
         if isinstance(model, DistillLogits):
-            theirs = self.tokenizer_of(model.parent)
-            if model.tokenizer != theirs:
-                raise ValueError(
-                    f"model '{model.id}' has tokenizer '{model.tokenizer}' but distill_logits needs that of its "
-                    f"parent '{model.parent}', which is '{theirs}'; use distill_text across tokenizers"
-                )
-        if isinstance(model, Merge):
-            first, second = model.of
-            if self.root_of(first) != self.root_of(second):
-                raise ValueError(f"model '{model.id}' merges '{first}' and '{second}', whose weights have no common base")
+            for teacher in model.parents:
+                theirs = self.tokenizer_of(teacher)
+                if model.tokenizer != theirs:
+                    raise ValueError(
+                        f"model '{model.id}' has tokenizer '{model.tokenizer}' but distill_logits needs that of its "
+                        f"parent '{teacher}', which is '{theirs}'; use distill_text across tokenizers"
+                    )
+        if isinstance(model, STUDENTS) and model.init_of is not None:
+            twin = self.get(model.init_of)
+            if not isinstance(twin, OWN_INIT) or twin.architecture != model.architecture or self._init_of(twin):
+                raise ValueError(f"model '{model.id}' cannot start as '{model.init_of}' did: not the same random weights")
+        if isinstance(model, Merge | AddTasks):
+            first, *others = model.parents
+            for other in others:
+                if self.root_of(first) != self.root_of(other):
+                    raise ValueError(
+                        f"model '{model.id}' merges '{first}' and '{other}', whose weights have no common base"
+                    )
+
+    def _init_of(self, model: Model) -> str | None:
+        return model.init_of if isinstance(model, STUDENTS) else None
 
     def get(self, model_id: str) -> Model:
         """The model with this id."""
@@ -274,16 +190,19 @@ class Recipe(_Table):
         """
         model = self.get(model_id)
         tokenizer = self.tokenizers[self.tokenizer_of(model_id)]
-        corpora = {*tokenizer.corpora, self.corpus_of(model_id)}
+        openings = {model.openings} if isinstance(model, DistillText) and model.openings else set()
+        corpora = {*tokenizer.corpora, self.corpus_of(model_id), *openings}
         content = {
             "trainer": TRAINER_VERSION,
             "seed": self.seed,
-            "model": model.model_dump(mode="json"),
+            "model": model.model_dump(mode="json", exclude_defaults=True),
             "architecture": self.architectures[self.architecture_of(model_id)].model_dump(mode="json"),
             "tokenizer": tokenizer.model_dump(mode="json"),
             "corpora": {name: self.corpora[name].model_dump(mode="json") for name in sorted(corpora)},
             "parents": [self.digest_of(parent) for parent in model.parents],
         }
+        if (twin := self._init_of(model)) is not None:
+            content["init"] = self.get(twin).model_dump(mode="json", exclude_defaults=True)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -53,18 +53,55 @@ def next_token_loss(logits: Tensor, batch: Batch) -> Tensor:
     return nn.functional.cross_entropy(logits.flatten(0, 1), batch[1].flatten(), ignore_index=IGNORED)
 
 
-def distillation_loss(teacher: nn.Module, temperature: float) -> Loss:
-    """Kullback–Leibler divergence of the student from the teacher, both softened (Hinton et al. 2015)."""
+def distillation_loss(teachers: Sequence[nn.Module], temperature: float, top_k: int | None = None) -> Loss:
+    """Kullback–Leibler divergence of the student from the mean of its teachers, all softened (Hinton et al. 2015).
+
+    With `top_k`, only the k likeliest tokens of the teacher are known and the rest is one bucket, which is all that an
+    interface that lists a few log-probabilities gives away. The bucket says nothing of what is in it, so the text itself
+    counts as much as the teacher then.
+    """
 
     def loss(logits: Tensor, batch: Batch) -> Tensor:
         with torch.no_grad():
-            wanted = torch.log_softmax(logits_of(teacher, batch[0]) / temperature, dim=-1)
+            each = [torch.log_softmax(logits_of(teacher, batch[0]) / temperature, dim=-1) for teacher in teachers]
+            wanted = torch.logsumexp(torch.stack(each), dim=0) - math.log(len(each)) if len(each) > 1 else each[0]
         given = torch.log_softmax(logits / temperature, dim=-1)
+        if top_k is not None:
+            wanted, listed = wanted.topk(top_k, dim=-1)
+            wanted, given = _with_rest(wanted), _with_rest(given.gather(-1, listed))
         per_token = nn.functional.kl_div(given, wanted, log_target=True, reduction="none").sum(-1)
         # T² keeps the size of the gradient independent of the temperature.
-        return per_token.mean() * temperature**2
+        value = per_token.mean() * temperature**2
+        return value if top_k is None else (value + next_token_loss(logits, batch)) / 2
 
     return loss
+
+
+def _with_rest(listed: Tensor) -> Tensor:
+    """Log-probabilities of the listed tokens, and of all others together as one more."""
+    rest = (1 - listed.exp().sum(-1, keepdim=True)).clamp_min(1e-6)
+    return torch.cat([listed, rest.log()], dim=-1)
+
+
+def preference_loss(reference: nn.Module, beta: float) -> Loss:
+    """−log σ(β·(gain of the better row − gain of the worse row)) over the reference (Rafailov et al. 2023, DPO).
+
+    The first half of a batch holds the better rows, the second half the worse ones, in the same order.
+    """
+
+    def loss(logits: Tensor, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            before = _row_log_likelihood(logits_of(reference, batch[0]), batch[1])
+        better, worse = (_row_log_likelihood(logits, batch[1]) - before).chunk(2)
+        return -nn.functional.logsigmoid(beta * (better - worse)).mean()
+
+    return loss
+
+
+def _row_log_likelihood(logits: Tensor, targets: Tensor) -> Tensor:
+    """(rows, time, vocabulary), (rows, time) → (rows,)."""
+    nats = nn.functional.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
+    return -nats.sum(dim=1)
 
 
 def train(
@@ -77,8 +114,9 @@ def train(
     progress: Callable[[int, float], None] | None = None,
 ) -> None:
     """AdamW, warm-up then cosine, clipped; the network is changed in place."""
-    decayed = [p for p in network.parameters() if p.dim() >= 2]
-    others = [p for p in network.parameters() if p.dim() < 2]
+    learning = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in learning if p.dim() >= 2]
+    others = [p for p in learning if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True)
     network.train()
