@@ -27,7 +27,7 @@ from fingerprint.evidence.case import Case
 from fingerprint.evidence.crossscores import scorable
 from fingerprint.evidence.methods import examine
 from fingerprint.evidence.protocol import without_system
-from fingerprint.lineage import open_tensor_evidence
+from fingerprint.lineage import recall_findings, with_findings
 from fingerprint.models.base import Backend, ScoreRequest
 from fingerprint.models.handshake import shake_hands
 from fingerprint.models.registry import open_model
@@ -87,15 +87,16 @@ def compare(
     options, started, clock = options or Options(), datetime.now(UTC), time.monotonic()
     population = read_folder(panel) if panel else shipped.recordings()
     outcome = None
+    specs = [suspect, reference, *controls]
     if options.sequential is None:
-        recordings = record([suspect, reference, *controls], options)
+        recordings = record(specs, options)
     else:
-        recordings, outcome = record_in_turn([suspect, reference, *controls], options, population)
+        recordings, outcome = record_in_turn(specs, options, population)
+    case = with_findings(make_case(recordings, population, seed=options.settings.seed), specs)
     if save_to is not None:
-        save(recordings, save_to)
-    case = make_case(recordings, population, seed=options.settings.seed)
+        save([replace(recordings[0], findings=case.suspect.findings), *recordings[1:]], save_to)
     evidence, skipped = examine(case)
-    tensors, closed = open_tensor_evidence(case, [suspect, reference, *controls])
+    tensors, closed = recall_findings(case)
     evidence, skipped = (*tensors, *evidence), (*closed, *skipped)
     calibration = options.calibration or shipped_calibration()
     verdict = decide(case, evidence, calibration)

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
 
 from fingerprint._version import __version__
 from fingerprint.calibration.model import Calibration
 from fingerprint.calibration.model import shipped as shipped_calibration
 from fingerprint.canonical import digest
-from fingerprint.errors import ModelError, SpecError
+from fingerprint.errors import ModelError, RecordingError, SpecError
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
 from fingerprint.evidence.tensors.image import NAME as IMAGE
@@ -26,12 +28,16 @@ from fingerprint.evidence.tensors.lineage import PLACES, Sides, tensor_evidence
 from fingerprint.models.identity import weights_digest
 from fingerprint.models.spec import parse_spec
 from fingerprint.models.weight_files import OPEN_SCHEMES, open_weights
-from fingerprint.recording import ModelInfo, Recording
+from fingerprint.recording import Finding, ModelInfo, Recording, as_row
 from fingerprint.tensors.model import Weights
+from fingerprint.text import safe_text
 from fingerprint.verdict import decide, weights_say
 
 if TYPE_CHECKING:
     from fingerprint.report.schema import Report
+
+_EVIDENCE = TypeAdapter(list[Evidence])
+_SKIPPED = TypeAdapter(list[Skipped])
 
 
 def compare_weights(
@@ -104,8 +110,55 @@ def weights_relation(suspect: str, reference: str, *, seed: int = 0) -> Relation
     )
 
 
-def open_tensor_evidence(case: Case, specs: Sequence[str]) -> tuple[list[Evidence], list[Skipped]]:
-    """Tensor evidence on suspect and reference, the first two of the specs, as a part of a larger comparison.
+def with_findings(case: Case, specs: Sequence[str]) -> Case:
+    """The case, with what whole tensors show written into the suspect's recording, so that it can be read again.
+
+    ``specs`` name the suspect, the reference and the controls. A finding that the recording brought along is kept.
+    """
+    if _known(case) is not None:
+        return case
+    evidence, skipped = _open_evidence(case, specs)
+    if not evidence and not all(parse_spec(spec).scheme in OPEN_SCHEMES for spec in specs[:2]):
+        return case
+    finding = Finding(
+        against=_against(case),
+        seed=case.seed,
+        evidence=tuple(as_row(item) for item in evidence),
+        skipped=tuple(as_row(item) for item in skipped),
+    )
+    return replace(case, suspect=replace(case.suspect, findings=(*case.suspect.findings, finding)))
+
+
+def recall_findings(case: Case) -> tuple[list[Evidence], list[Skipped]]:
+    """The tensor evidence that the suspect's recording holds for exactly this case.
+
+    Raises:
+        RecordingError: what it holds is no evidence.
+
+    """
+    known = _known(case)
+    if known is None:
+        return [], [Skipped(method=PLACES, reason="the tensors of one side are not on this disk")]
+    try:
+        return _EVIDENCE.validate_python(known.evidence), _SKIPPED.validate_python(known.skipped)
+    except ValidationError as error:
+        raise RecordingError(
+            f"The recording of {safe_text(case.suspect.model.name)} holds findings on tensors that cannot be read.",
+            hint="Compare the models again, or remove the rows called finding.",
+        ) from error
+
+
+def _known(case: Case) -> Finding | None:
+    fits = (item for item in case.suspect.findings if item.against == _against(case) and item.seed == case.seed)
+    return next(fits, None)
+
+
+def _against(case: Case) -> tuple[str, ...]:
+    return tuple(side.model.digest for side in (case.reference, *case.controls))
+
+
+def _open_evidence(case: Case, specs: Sequence[str]) -> tuple[list[Evidence], list[Skipped]]:
+    """Evidence on suspect and reference, the first two of the specs, as a part of a larger comparison.
 
     Where only the reference is open, the suspect's log-probabilities are held against its output head. A fault of the
     weights is a reason for skipping here: what was collected from the models must not be lost.

@@ -129,6 +129,19 @@ class TensorSketch:
     values: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What whole tensors showed of this model and others when all lay on one disk; a recording has no tensors to ask.
+
+    ``against`` holds the identities of the reference and the controls; evidence and skipped methods are plain values.
+    """
+
+    against: tuple[str, ...]
+    seed: int
+    evidence: tuple[dict[str, Any], ...]
+    skipped: tuple[dict[str, str], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """Everything that one model answered under one protocol."""
@@ -141,6 +154,7 @@ class Recording:
     distributions: tuple[Distribution, ...] = ()
     scores: tuple[Score, ...] = ()
     sketch: tuple[TensorSketch, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @cached_property
     def prompt_by_id(self) -> dict[str, Prompt]:
@@ -188,6 +202,7 @@ ROWS: dict[str, tuple[str, type[Any]]] = {
     "distribution": ("distributions", Distribution),
     "score": ("scores", Score),
     "tensor": ("sketch", TensorSketch),
+    "finding": ("findings", Finding),
 }
 
 

@@ -6,7 +6,7 @@ import json
 
 from gguf_file import write_gguf
 
-from fingerprint import api, shipped
+from fingerprint import api, recording_file, shipped
 
 TEACHER = shipped.root() / "models" / "teacher"
 
@@ -36,3 +36,15 @@ def test_a_gguf_file_that_was_cut_off(program, tmp_path):
     assert done.returncode == 4
     assert done.stderr.count("\n") == 1
     assert "teacher" in done.stderr
+
+
+def test_the_recordings_of_a_comparison_give_its_result_again(program, tmp_path):
+    file = write_gguf(TEACHER, tmp_path / "teacher.gguf", quantised=True)
+    live = program("compare", f"gguf:{file}", "zoo:teacher", "--probes", "style", "--recordings", "kept", "--json")
+    assert live.returncode == 0, live.stderr
+    suspect, reference = sorted((tmp_path / "kept").iterdir(), key=lambda path: not recording_file.read(path).findings)
+    kept = program("compare", f"rec:{suspect}", f"rec:{reference}", "--json")
+    assert kept.returncode == 0, kept.stderr
+    first, second = (json.dumps(json.loads(done.stdout)["result"]) for done in (live, kept))
+    assert "tensor_places" in first
+    assert first == second
