@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fingerprint.cli import bench, collect, compare, demo, matrix, probes, report, zoo
+from fingerprint.cli import bench, collect, compare, demo, library, matrix, probes, report, zoo
 
 
 def register(app: typer.Typer) -> None:
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command("report")(report.report)
     app.command("schema")(report.schema)
     app.command("demo")(demo.demo)
+    app.add_typer(library.app, name="library")
     app.add_typer(probes.app, name="probes")
     app.add_typer(zoo.app, name="zoo")
     app.add_typer(bench.app, name="bench")
