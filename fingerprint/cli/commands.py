@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fingerprint.cli import bench, collect, compare, demo, library, matrix, probes, report, zoo
+from fingerprint.cli import bench, collect, compare, demo, library, matrix, probes, report, tree, zoo
 
 
 def register(app: typer.Typer) -> None:
@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(compare.compare)
     app.command("collect")(collect.collect)
     app.command("matrix")(matrix.matrix)
+    app.command("tree")(tree.tree)
     app.command("report")(report.report)
     app.command("schema")(report.schema)
     app.command("demo")(demo.demo)
