@@ -39,6 +39,32 @@ def zoo(
     sys.stdout.write(text)
 
 
+@app.command("tree")
+def tree(
+    folder: ZooArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Put the fitted tier of ties into this calibration file.")
+    ] = None,
+    replicates: Annotated[int, typer.Option("--replicates", min=1, help="Bootstrap replicates.")] = 100,
+) -> None:
+    """Do trees show the true pedigrees of a zoo?  Ours beside neighbour joining on the distances of peers."""
+    from fingerprint.bench import tree as bench
+    from fingerprint.bench.zoo import read_zoo
+    from fingerprint.calibration.model import Calibration, shipped
+    from fingerprint.tree.ties import TIER
+
+    table, tier = bench.run(read_zoo(folder), shipped(), replicates, common.say)
+    text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    if calibration is not None:
+        known = Calibration.model_validate_json(calibration.read_text("utf-8"))
+        fitted = known.model_copy(update={"tiers": {**known.tiers, TIER: tier}})
+        common.write_text(fitted.model_dump_json(indent=2) + "\n", calibration)
+    sys.stdout.write(text)
+
+
 @app.command("recorded")
 def recorded(
     folder: Annotated[Path, typer.Argument(help="Folder with assistants.jsonl.zst and lineage.csv.")],

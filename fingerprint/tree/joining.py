@@ -77,14 +77,15 @@ def _edges(tree: Any) -> dict[int, dict[int, float]]:
     around: dict[int, dict[int, float]] = {place: {} for place in number.values()}
     for node, place in number.items():
         if node.parent_node is not None:
-            length = max(float(node.edge.length or 0.0), 0.0)
+            length = float(node.edge.length or 0.0)
             around[place][number[node.parent_node]] = around[number[node.parent_node]][place] = length
     top = number[tree.seed_node]
     if len(around[top]) == 2:
         (one, first), (two, second) = around.pop(top).items()
         del around[one][top], around[two][top]
         around[one][two] = around[two][one] = first + second
-    return around
+    # Rounded, because the last digits depend on the order in which DendroPy adds.
+    return {node: {o: max(round(size, 9), 0.0) for o, size in beside.items()} for node, beside in around.items()}
 
 
 def _reach(around: dict[int, dict[int, float]], start: int, size: int) -> float:

@@ -29,7 +29,8 @@ def render_page(tree: FamilyTree) -> str:
         lead=_lead(tree),
         wheel=picture.wheel(tree),
         families=[
-            _Shown(title=title(node, tree), about=about(node), picture=picture.family(node, descents)) for node in tree.families
+            _Shown(title=title(node, tree), about=about(node), picture=picture.family(node, descents))
+            for node in tree.families
         ],
         notes=(*_reading(tree), *tree.notes),
     )
@@ -44,7 +45,7 @@ def _lead(tree: FamilyTree) -> str:
     tied = len(tree.models) - len(tree.strangers)
     if not tied:
         return "Nothing ties any two of these models strongly enough to be shown."
-    return f"{tied} of {len(tree.models)} models share an origin with another; nothing ties the other {len(tree.strangers)}."
+    return f"{tied} of {len(tree.models)} models share an origin with another; the rest ({len(tree.strangers)}) have no tie."
 
 
 def title(node: Node, tree: FamilyTree) -> str:
@@ -63,10 +64,10 @@ def about(node: Node) -> str:
 
 def _reading(tree: FamilyTree) -> list[str]:
     support = (
-        f"The figure at a fork is its support: the share of {tree.replicates} replicates, with the probes (and the matrices of "
-        f"the weights) drawn again, that have the same group. Below {tree.cut:.0%} a fork is left open."
+        f"The figure at a fork is its support: the share of {tree.replicates} replicates, with probes (and weight matrices) "
+        f"drawn again, that have the same group. Below {tree.cut:.0%} a fork is left open."
     )
-    middle = "The left end of a family is its middle, not its ancestor. A longer line is a larger distance (drawn by its root)."
+    middle = "The left end of a family is its middle, not its ancestor. Longer lines are larger distances (by their root)."
     return [support, middle]
 
 

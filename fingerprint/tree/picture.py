@@ -17,7 +17,7 @@ from fingerprint.tree.model import Descent, FamilyTree, Node
 WIDTH = 720.0
 #: Rows of the reading tree: height, where names begin, and the room for the lines before them.
 _ROW, _NAMES, _LEFT = 24.0, 330.0, 8.0
-_STEP, _STRETCH = 18.0, 60.0
+_STEP, _STRETCH, _ENLARGED = 18.0, 60.0, 2.2
 _HUB, _RIM = 26.0, 250.0
 _LABELLED = 40
 _CHORDS = 60
@@ -44,7 +44,7 @@ def family(node: Node, descents: Mapping[str, Descent]) -> Markup:
     rows = iter(range(len(node.names)))
     placed = _place(node, 0.0, rows)
     reach = max(each.along for each in placed.walk())
-    scale = min(1.0, (_NAMES - 24 - _LEFT) / max(reach, 1.0))
+    scale = min(_ENLARGED, (_NAMES - 30 - _LEFT) / max(reach, 1.0))
     parts: list[str] = []
     for each in placed.walk():
         x = _LEFT + each.along * scale
@@ -125,7 +125,7 @@ def standalone(tree: FamilyTree) -> str:
 
     templates = resources.files("fingerprint.report") / "templates"
     styles = "".join((templates / name).read_text("utf-8") for name in ("report.css", "tree.css"))
-    return wheel(tree).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
+    return str(wheel(tree)).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
         "</title>", f"</title><style>{styles}</style>", 1
     )
 
