@@ -45,7 +45,7 @@ def _lead(tree: FamilyTree) -> str:
     tied = len(tree.models) - len(tree.strangers)
     if not tied:
         return "Nothing ties any two of these models strongly enough to be shown."
-    return f"{tied} of {len(tree.models)} models share an origin with another; the rest ({len(tree.strangers)}) have no tie."
+    return f"{tied} of {len(tree.models)} models share an origin with another; {len(tree.strangers)} have no tie."
 
 
 def title(node: Node, tree: FamilyTree) -> str:
@@ -64,7 +64,7 @@ def about(node: Node) -> str:
 
 def _reading(tree: FamilyTree) -> list[str]:
     support = (
-        f"The figure at a fork is its support: the share of {tree.replicates} replicates, with probes (and weight matrices) "
+        f"The figure at a fork is its support: the share of {tree.replicates} replicates, with probes and weight matrices "
         f"drawn again, that have the same group. Below {tree.cut:.0%} a fork is left open."
     )
     middle = "The left end of a family is its middle, not its ancestor. Longer lines are larger distances (by their root)."
