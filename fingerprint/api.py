@@ -207,12 +207,17 @@ def read_folder(folder: Path) -> list[Recording]:
         return library_archive.open_archive(folder).recordings()
     if library.is_library(folder):
         return library.Library.open(folder).recordings()
+    return [recording_file.read(path) for path in folder_files(folder)]
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """The files of recordings in a plain folder, in order of name."""
     if not folder.is_dir():
         raise UsageError(f"There is no folder of recordings {folder}.")
     paths = sorted(path for path in folder.iterdir() if path.name.endswith((".jsonl", ".jsonl.zst")))
     if not paths:
         raise UsageError(f"The folder {folder} holds no recording (.jsonl or .jsonl.zst).")
-    return [recording_file.read(path) for path in paths]
+    return paths
 
 
 def matrix(folder: Path, calibration: Calibration | None = None) -> tuple[tuple[str, ...], list[PairRow]]:

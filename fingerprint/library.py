@@ -135,10 +135,7 @@ class Library:
             with contextlib.suppress(RecordingError):
                 return recording_file.read(self.root / entry.file)
             fault = "cannot be read"
-        raise LibraryError(
-            f"{safe_text(entry.file)} in the library {self.root} {fault}.",
-            hint="`fingerprint library prune` moves it aside; the other recordings are sound or will be named too.",
-        )
+        raise self._damaged(entry, fault)
 
     def recordings(self) -> list[Recording]:
         """All recordings, in order of name.
@@ -147,13 +144,34 @@ class Library:
             LibraryError: one is damaged, or a recording lies in the folder that is not in the list.
 
         """
-        stray = self._strays()
-        if stray:
+        self._refuse_strays()
+        return [self.read(entry) for entry in self.entries]
+
+    def checked(self) -> tuple[Entry, ...]:
+        """All entries, each file whole by its digest, without reading the recordings.
+
+        Raises:
+            LibraryError: as `recordings`.
+
+        """
+        self._refuse_strays()
+        for entry in self.entries:
+            if fault := self._file_fault(entry.file, entry.sha256):
+                raise self._damaged(entry, fault)
+        return self.entries
+
+    def _refuse_strays(self) -> None:
+        if stray := self._strays():
             raise LibraryError(
                 f"{safe_text(stray[0])} lies in the library {self.root} but is not in its list.",
                 hint="Add it with `fingerprint library add`, or move it away with `fingerprint library prune`.",
             )
-        return [self.read(entry) for entry in self.entries]
+
+    def _damaged(self, entry: Entry, fault: str) -> LibraryError:
+        return LibraryError(
+            f"{safe_text(entry.file)} in the library {self.root} {fault}.",
+            hint="`fingerprint library prune` moves it aside; the other recordings are sound or will be named too.",
+        )
 
     def faults(self) -> list[Fault]:
         """Everything that is wrong with the library; reads every file in full."""

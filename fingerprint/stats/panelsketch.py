@@ -55,6 +55,11 @@ class PanelSketch:
         flat = self.values[:, view].reshape(len(self.values), -1)
         return _over(flat @ flat.T, self.common())
 
+    def against(self, others: PanelSketch, view: int) -> Singles:
+        """The same with the models of another panel of the same population, (n, m)."""
+        mine, theirs = (each.values[:, view].reshape(len(each.values), -1) for each in (self, others))
+        return _over(mine @ theirs.T, np.asarray(self.answered @ others.answered.T, np.float32))
+
     def scores(self) -> Floats:
         """Panel score of all pairs, (n, n), diagonal 0."""
         total = np.zeros((len(self.values),) * 2)
@@ -120,7 +125,7 @@ def row_statistics(
 
 def _over(total: Singles, common: Singles) -> Singles:
     mean = np.divide(total, common, out=np.zeros_like(total), where=common > 0)
-    known = (common > 0) & ~np.eye(len(mean), dtype=bool)
+    known = (common > 0) & ~np.eye(*mean.shape, dtype=np.bool_)
     middle = np.median(mean[known]) if known.any() else np.float32(0)
     return np.asarray(np.where(common > 0, mean, middle), np.float32)
 

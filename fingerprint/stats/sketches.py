@@ -117,11 +117,12 @@ def population(models: Iterable[Sequence[str | None]]) -> Population:
             found[group].append(part)
     tables, counts = {}, {}
     for group, parts in found.items():
-        tables[group], counts[group] = _counted(parts)
+        tables[group], counts[group] = counted(parts)
     return Population(keys=tables, counts=counts, answered=np.sum(answered, axis=0, dtype=np.float64))
 
 
-def _counted(parts: list[Keys]) -> tuple[Keys, npt.NDArray[np.uint16]]:
+def counted(parts: list[Keys]) -> tuple[Keys, npt.NDArray[np.uint16]]:
+    """Keys that at least two of the parts hold, in order, and how many do; empties ``parts`` to save memory."""
     together = np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.uint64)
     parts.clear()
     if not len(together):

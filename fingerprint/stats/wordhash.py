@@ -21,6 +21,7 @@ _SPACE, _WORD, _MARK, _NEWLINE, _APOSTROPHE = range(5)
 _BASE = 0x9E3779B97F4A7C15
 #: Characters that are hashed at a time: enough to be quick, small enough to stay in the processor's cache.
 _CHUNK = 1 << 17
+_COMMON = 1 << 14  # code points whose kinds are kept in a table
 
 
 def mix(values: Words) -> Words:
@@ -58,7 +59,7 @@ def _chunk(texts: Sequence[str]) -> tuple[Words, Ints]:
     lengths = np.array([len(text) for text in texts], np.int64)
     if not len(codes):
         return np.zeros(0, np.uint64), np.zeros(len(texts), np.int64)
-    kinds = _kinds()[codes]
+    kinds = _kinds(codes)
     first = np.zeros(len(codes) + 1, np.bool_)
     first[np.cumsum(lengths) - lengths] = True
     first = first[:-1]
@@ -94,18 +95,29 @@ def _polynomial(codes: npt.NDArray[np.uint32], starts: Ints, ends: Ints) -> Word
     return mix((sums[ends] - sums[starts]) * down[starts])
 
 
+def _kinds(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
+    """What each character is to a word."""
+    table = _common_kinds()
+    found = table[np.minimum(codes, len(table) - 1)]
+    rare = np.flatnonzero(codes >= len(table))
+    if len(rare):
+        unique, place = np.unique(codes[rare], return_inverse=True)
+        found[rare] = np.array([_kind(int(code)) for code in unique], np.uint8)[place]
+    return np.asarray(found, np.uint8)
+
+
 @cache
-def _kinds() -> npt.NDArray[np.uint8]:
-    table = np.full(sys.maxunicode + 1, _MARK, np.uint8)
-    for code in range(sys.maxunicode + 1):
-        char = chr(code)
-        if char.isalnum():
-            table[code] = _WORD
-        elif char.isspace():
-            table[code] = _SPACE
-    table[ord("\n")] = _NEWLINE
-    table[ord("'")] = _APOSTROPHE
-    return table
+def _common_kinds() -> npt.NDArray[np.uint8]:
+    return np.array([_kind(code) for code in range(_COMMON)], np.uint8)
+
+
+def _kind(code: int) -> int:
+    char = chr(code)
+    if char in "\n'":
+        return _NEWLINE if char == "\n" else _APOSTROPHE
+    if char.isalnum():
+        return _WORD
+    return _SPACE if char.isspace() else _MARK
 
 
 @cache

@@ -41,12 +41,14 @@ def family_node(panel: Panel, family: Clade, support: float, settings: Settings)
         again=panel.ties.replicates[:, _pair_places(members, len(panel.names))],
         cut=settings.cut,
     )
-    weights = panel.weights.of(members)
+    tensors = len(panel.weights.tensors)
     rng = np.random.default_rng([settings.seed, *members.tolist()])
-    tensors = len(weights.counts)
-    times = rng.multinomial(tensors, np.full(tensors, 1 / tensors), size=settings.replicates) if tensors else None
-    apart = [weights.distance(row.astype(np.float64)) for row in times] if times is not None else []
-    return replace(found.whole(weights.distance(), apart), kind="open", length=0.0, support=round(support, 4))
+    apart: Sequence[Floats] = []
+    if tensors:
+        times = rng.multinomial(tensors, np.full(tensors, 1 / tensors), size=settings.replicates).astype(np.float64)
+        apart = [panel.weights.distances(members, row[None])[0] for row in times]
+    by_weights = panel.weights.distances(members)[0]
+    return replace(found.whole(by_weights, apart), kind="open", length=0.0, support=round(support, 4))
 
 
 def _pair_places(members: Ints, models: int) -> Ints:

@@ -15,11 +15,13 @@ import numpy as np
 
 from fingerprint.calibration.model import Calibration
 from fingerprint.recording import Recording
+from fingerprint.stats.panelsketch import PanelSketch
 from fingerprint.tree.family import family_node
 from fingerprint.tree.joining import Clade
-from fingerprint.tree.kinship import copied_from
+from fingerprint.tree.kinship import compare_weights, copied_from
 from fingerprint.tree.model import Descent, FamilyTree, Node, Tie
 from fingerprint.tree.panel import Panel, Settings, find_groups, measure
+from fingerprint.tree.ties import TEXT_TIER, ties_of_panel
 from fingerprint.verdict import ACCUSE
 
 _MOST_TIES = 200
@@ -33,6 +35,28 @@ def grow(recordings: Sequence[Recording], calibration: Calibration, settings: Se
     settings = settings or Settings()
     ordered = sorted(recordings, key=lambda recording: (recording.model.name, recording.digest))
     panel = measure(ordered, calibration, settings)
+    return _tree(panel, settings, _descents(ordered, panel))
+
+
+def grow_from_sketches(
+    sketched: PanelSketch, names: Sequence[str], calibration: Calibration, settings: Settings
+) -> FamilyTree:
+    """The tree of a large panel from sketches of its answers alone."""
+    models = len(names)
+    rng = np.random.default_rng(settings.seed)
+    ties = ties_of_panel(sketched, calibration.tiers[TEXT_TIER], settings.replicates, rng)
+    panel = Panel(
+        names=tuple(names),
+        weights=compare_weights([]),
+        kin=np.zeros((models, models), np.bool_),
+        lineages=[[model] for model in range(models)],
+        ties=ties,
+        weights_bound=ACCUSE,
+    )
+    return _tree(panel, settings, [])
+
+
+def _tree(panel: Panel, settings: Settings, descents: Sequence[Descent]) -> FamilyTree:
     support = _group_support(panel, settings)
     families = _largest([group for group, share in support.items() if share >= settings.cut])
     children = [family_node(panel, family, support[family], settings) for family in families]
@@ -42,7 +66,7 @@ def grow(recordings: Sequence[Recording], calibration: Calibration, settings: Se
     return FamilyTree(
         models=panel.names,
         root=root,
-        descents=tuple(_descents(ordered, panel)),
+        descents=tuple(descents),
         ties=tuple(_cross_ties(panel, families)),
         replicates=settings.replicates,
         cut=settings.cut,

@@ -26,39 +26,37 @@ _ON_GRID = 0.12  # steps from a whole number that float16 storage explains
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Per matrix (tensors, models, models): correlation, and how many values it rests on (0: no partner)."""
+    """Sketched matrices by name and shape: which models hold one, and its values, centred and of length one.
 
-    by_tensor: Floats
+    ``correlation`` and ``counts`` (models, models) pool over matrices: 0 where no matrix has a partner.
+    """
+
+    tensors: tuple[tuple[NDArray[np.int64], Floats], ...]
+    correlation: Floats
     counts: Floats
 
-    def correlation(self, times: Floats | None = None) -> Floats:
-        """Pooled over matrices, each counted ``times`` times; NaN where no matrix has a partner."""
-        weights = self.counts if times is None else self.counts * times[:, None, None]
-        total = weights.sum(axis=0)
-        pooled = np.einsum("tij,tij->ij", self.by_tensor, weights)
-        return np.asarray(np.divide(pooled, total, out=np.full_like(total, np.nan), where=total > 0), np.float64)
+    def distances(self, members: NDArray[np.int64], times: Floats | None = None) -> Floats:
+        """Mean of −ln r over matrices for some models, (draws, members, members); 0 where no matrix has a partner.
 
-    def distance(self, times: Floats | None = None) -> Floats:
-        """Mean of −ln r over matrices, each counted ``times`` times; 0 where no matrix has a partner.
-
-        Matrix by matrix, because a fine-tune moves some more than others and logarithms of means do not add up.
+        ``times`` (draws, tensors) counts each matrix anew; None is one draw with each once. Matrix by matrix, because a
+        fine-tune moves some more than others and logarithms of means do not add up.
         """
-        weights = self.counts if times is None else self.counts * times[:, None, None]
-        total = weights.sum(axis=0)
-        apart = np.einsum("tij,tij->ij", -np.log(np.clip(self.by_tensor, _SMALLEST_R, 1.0)), weights)
+        weights = np.ones((1, len(self.tensors))) if times is None else times
+        total, apart = np.zeros((2, len(weights), len(members), len(members)))
+        for row, (places, values) in enumerate(self.tensors):
+            here = np.flatnonzero(np.isin(members, places))
+            if len(here) > 1 and weights[:, row].any():
+                held = values[np.searchsorted(places, members[here])]
+                far = -np.log(np.clip(held @ held.T, _SMALLEST_R, 1.0))
+                inside = np.ix_(np.arange(len(weights)), here, here)
+                apart[inside] += weights[:, row, None, None] * far
+                total[inside] += weights[:, row, None, None]
         return np.asarray(np.divide(apart, total, out=np.zeros_like(total), where=total > 0), np.float64)
-
-    def of(self, members: NDArray[np.int64]) -> Weights:
-        """The same for some of the models."""
-        return Weights(
-            by_tensor=self.by_tensor[:, members][:, :, members], counts=self.counts[:, members][:, :, members]
-        )
 
     def kin(self) -> Bools:
         """Pairs whose weights descend from one initialisation: correlation and Fisher z of `verdict`."""
-        r, count = self.correlation(), self.counts.sum(axis=0)
-        z = np.arctanh(np.clip(np.nan_to_num(r), -0.9999999, 0.9999999)) * np.sqrt(np.maximum(count - 3, 1))
-        found = (np.nan_to_num(r) >= DESCENT_R) & (z >= DESCENT_Z)
+        z = np.arctanh(np.clip(self.correlation, -0.9999999, 0.9999999)) * np.sqrt(np.maximum(self.counts - 3, 1))
+        found = (self.correlation >= DESCENT_R) & (z >= DESCENT_Z)
         np.fill_diagonal(found, val=False)
         return np.asarray(found, np.bool_)
 
@@ -70,17 +68,19 @@ def compare_weights(recordings: Sequence[Recording]) -> Weights:
     for place, recording in enumerate(recordings):
         for tensor in recording.sketch:
             holders.setdefault((tensor.name, tensor.shape), {})[place] = unpack(tensor).ravel()
-    shared = [held for held in holders.values() if len(held) > 1]
-    by_tensor, counts = np.zeros((2, len(shared), models, models))
-    for row, held in enumerate(shared):
-        places = np.array(list(held))
-        values = np.stack(list(held.values()))
-        values = values - values.mean(axis=1, keepdims=True)
-        norm = np.linalg.norm(values, axis=1, keepdims=True)
-        values = values / np.where(norm > 0, norm, 1.0)
-        by_tensor[row][np.ix_(places, places)] = values @ values.T
-        counts[row][np.ix_(places, places)] = values.shape[1]
-    return Weights(by_tensor=by_tensor, counts=counts)
+    total, counts = np.zeros((2, models, models))
+    tensors = []
+    for held in holders.values():
+        if len(held) > 1:
+            places, values = np.array(list(held)), np.stack(list(held.values()))
+            values = values - values.mean(axis=1, keepdims=True)
+            norm = np.linalg.norm(values, axis=1, keepdims=True)
+            values = values / np.where(norm > 0, norm, 1.0)
+            total[np.ix_(places, places)] += values @ values.T * values.shape[1]
+            counts[np.ix_(places, places)] += values.shape[1]
+            tensors.append((places, values))
+    pooled = np.divide(total, counts, out=np.zeros_like(total), where=counts > 0)
+    return Weights(tensors=tuple(tensors), correlation=pooled, counts=counts)
 
 
 def groups(kin: Bools) -> list[list[int]]:

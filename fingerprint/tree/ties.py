@@ -2,7 +2,7 @@
 
 Where models give next-token distributions, the tie of two of them is the partial correlation of their residuals with
 all other lineages of the panel regressed out (an edge of a Gaussian graphical model: Whittaker 1990), one model standing
-for all that share its weights. Where they give text, it is the panel score of `matrix`.
+for all that share its weights. Where they give text, it is the panel score of `matrix`, from sketches of the answers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from fingerprint.calibration.model import Calibration, Tier
 from fingerprint.evidence.align import Aligned, align
 from fingerprint.evidence.base import MIN_PROMPTS, Skipped
 from fingerprint.evidence.text import usable_answers
-from fingerprint.matrix import compare_all
+from fingerprint.matrix import SMALLEST_PANEL
 from fingerprint.recording import Recording
 from fingerprint.stats import residual, sketches
 from fingerprint.stats.panelsketch import PanelSketch
 
 Floats = NDArray[np.float64]
 TIER = "panel_topk"
+TEXT_TIER = "panel_sketch"
 FEATURE = "partial_tie"
 #: Fewest lineages with distributions that can be regressed on each other.
 FEWEST = 6
@@ -174,33 +175,39 @@ def _log_lrs(tier: Tier, scores: Floats) -> Floats:
 
 
 def _text_ties(recordings: Sequence[Recording], calibration: Calibration, draws: int, rng: np.random.Generator) -> Ties:
-    """The rows of `compare_all`; how they move is taken from sketches of the same answers, block of prompts by block."""
-    models = len(recordings)
-    upper = np.triu_indices(models, 1)
-    none = Ties(
-        uncapped=np.zeros((models, models)),
-        capped=np.zeros((models, models)),
-        replicates=np.zeros((draws, len(upper[0])), np.float32),
-        notes=("no answers in common, so behaviour ties nobody",),
-    )
+    """Panel scores of sketched answers; a panel below `SMALLEST_PANEL` is no population, and text then ties nobody."""
     answers = [usable_answers(recording) for recording in recordings]
     keys = list(dict.fromkeys(key for found in answers for key in found))
-    tier = calibration.tiers.get("panel")
-    if tier is None or len(keys) < MIN_PROMPTS or len(keys) > sketches.MOST_PROMPTS:
-        return none
-    _, rows = compare_all(recordings, calibration)
-    uncapped = square(np.array([row.log10_lr_uncapped for row in rows]), models)
-    capped = square(np.array([row.log10_lr for row in rows]), models)
-    if not np.any(capped):
-        return Ties(
-            uncapped=np.zeros_like(capped),
-            capped=capped,
-            replicates=none.replicates,
-            notes=("too few models for a likelihood ratio from text alone, so text ties nobody",),
-        )
+    tier = calibration.tiers.get(TEXT_TIER)
+    if tier is None or not MIN_PROMPTS <= len(keys) <= sketches.MOST_PROMPTS:
+        return _no_ties(len(recordings), draws, f"{len(keys)} prompts are answered, so text ties nobody")
+    if len(recordings) < SMALLEST_PANEL:
+        note = f"too few models ({SMALLEST_PANEL} are needed) for a likelihood ratio from text alone, so text ties nobody"
+        return _no_ties(len(recordings), draws, note)
     panel = PanelSketch.of([[found[key][0] if key in found else None for key in keys] for found in answers])
-    slope = tier.log10_lr(dict.fromkeys(tier.features, 1.0)) - tier.log10_lr(dict.fromkeys(tier.features, 0.0))
-    moved = slope * panel.deviations(draws, rng)
-    replicates = (uncapped[upper].astype(np.float32)[None] + moved).astype(np.float32)
-    return Ties(uncapped=uncapped, capped=capped, replicates=replicates, notes=(f"text of answers to {len(keys)} prompts",))
+    return ties_of_panel(panel, tier, draws, rng)
 
+
+def ties_of_panel(panel: PanelSketch, tier: Tier, draws: int, rng: np.random.Generator) -> Ties:
+    """Ties of models whose answers are sketched; pairs with too few common prompts have none."""
+    models = len(panel.values)
+    upper = np.triu_indices(models, 1)
+    known = panel.common() >= MIN_PROMPTS
+    uncapped = np.where(known, _log_lrs(tier, panel.scores()), 0.0)
+    np.fill_diagonal(uncapped, 0.0)
+    slope = tier.log10_lr(dict.fromkeys(tier.features, 1.0)) - tier.log10_lr(dict.fromkeys(tier.features, 0.0))
+    replicates = panel.deviations(draws, rng)
+    replicates *= np.float32(slope)
+    replicates += uncapped[upper].astype(np.float32)
+    replicates[:, ~known[upper]] = 0.0
+    note = f"text of answers to {panel.answered.shape[1]} prompts"
+    return Ties(uncapped=uncapped, capped=np.clip(uncapped, *tier.bounds), replicates=replicates, notes=(note,))
+
+
+def _no_ties(models: int, draws: int, note: str) -> Ties:
+    return Ties(
+        uncapped=np.zeros((models, models)),
+        capped=np.zeros((models, models)),
+        replicates=np.zeros((draws, models * (models - 1) // 2), np.float32),
+        notes=(note,),
+    )
