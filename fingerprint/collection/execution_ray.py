@@ -8,6 +8,7 @@ do not become a thousand processes.
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -58,12 +59,27 @@ class RayEngine:
     def _connect(self) -> None:
         if ray.is_initialized():
             return
+        if self.address and not _answers(self.address):
+            # Ray itself would try for minutes.
+            raise RunEnded(f"There is no Ray cluster at {self.address}.", hint="Start one with `ray start --head`.")
         try:
             ray.init(address=self.address or None, include_dashboard=False, log_to_driver=False, configure_logging=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise RunEnded(
                 f"There is no Ray cluster at {self.address or 'this machine'}: {error}.", hint="Start one with `ray start`."
             ) from error
+
+
+def _answers(address: str) -> bool:
+    """Whether anything listens at HOST:PORT, or the address is of another form."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return True
+    try:
+        with socket.create_connection((host, int(port)), timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def _apply(work: Callable[[Shard], Result], shard: Shard) -> Result:
