@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from fingerprint import many, recording_file, sketch_store
-from fingerprint.bench import scale
+from fingerprint.bench import blocking, scale
 from fingerprint.cli.app import app
 from fingerprint.collection.execution import Here, Processes, engine
 from fingerprint.errors import UsageError
@@ -185,3 +185,22 @@ def test_growth_is_measured_in_processes_of_their_own(tmp_path):
     assert row["planted"] == row["parent first"] == 1
     assert json.dumps(row)
     assert Path(tmp_path / "sketches").is_dir()
+
+
+def test_what_a_shortlist_misses_is_what_is_missed_in_a_simulation():
+    """Strangers and kin of known distribution: the predicted share against shortlists that are really drawn."""
+    rng = np.random.default_rng(0)
+    strangers, kin = rng.exponential(1, 6_000), rng.normal(8, 1.5, 200)
+    rate = blocking.stranger_rate(kin, strangers)
+    assert np.all((rate > 0) & (rate <= 1))
+    predicted = blocking.poisson.sf(9, 5_000 * rate).mean()
+    drawn = np.mean([(rng.exponential(1, 5_000) >= value).sum() >= 10 for value in kin])
+    assert predicted == pytest.approx(drawn, abs=0.1)
+
+
+def test_a_folded_sketch_is_a_smaller_sketch_of_the_same():
+    panel = PanelSketch.of(crowd(14, 40, 0))
+    small = blocking.fold(panel, SIZE // 8)
+    assert small.values.shape[-1] * 8 == panel.values.shape[-1]
+    error = (small.similarities(0) - panel.similarities(0))[np.triu_indices(14, 1)]
+    assert 0 < np.abs(error).max() < 5 / np.sqrt(SIZE // 8)

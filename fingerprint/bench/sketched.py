@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fingerprint.bench.blocking import missed
 from fingerprint.bench.recorded import read_recorded
 from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs
 from fingerprint.calibration.metrics import auc, cllr, tpr_at
@@ -22,7 +23,8 @@ _FOLDS = 5
 def run(folder: Path, *, exact: bool = True) -> tuple[dict[str, Any], Tier]:
     """Error rates of sketched scores on documented relations (families kept apart), agreement with the exact ones."""
     data = read_recorded(folder)
-    scores = PanelSketch.of(data.answers).scores()
+    panel = PanelSketch.of(data.answers)
+    scores = panel.scores()
     pairs = [(i, j) for i in range(len(data.models)) for j in range(i + 1, len(data.models))]
     related = np.array([bool(data.relations.get(pair)) for pair in pairs])
     values = np.array([scores[pair] for pair in pairs])
@@ -45,6 +47,8 @@ def run(folder: Path, *, exact: bool = True) -> tuple[dict[str, Any], Tier]:
         "cllr": round(cllr(held_out[related], held_out[~related]), 4),
         "unlisted_with_lr_above_10": int((held_out[~related] > np.log(10)).sum()),
     }
+    close = [pair for pair in pairs if data.relations.get(pair) not in {None, "", "indirect"}]
+    table["missed by a shortlist"] = missed(panel, close, [pair for pair in pairs if not data.relations.get(pair)])
     if exact:
         whole = pair_scores(data.answers).score
         known = np.array([whole[pair] for pair in pairs])
