@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from fingerprint import api, library, library_archive, recording_file, sketch_store
 from fingerprint.calibration.model import LogLR, Tier
-from fingerprint.calibration.model import shipped as shipped_calibration
+from fingerprint.calibration.ties import TEXT
+from fingerprint.calibration.ties import shipped as shipped_ties
 from fingerprint.canonical import sha256
 from fingerprint.collection.collect import silent
 from fingerprint.collection.execution import Engine
@@ -90,7 +91,7 @@ def matrix(folder: Path, engine: Engine) -> tuple[tuple[str, ...], list[PairRow]
     names = sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
     sketch_store.make(names, engine)
     panel = sketch_store.load(names)
-    scores, common, tier = panel.scores(), panel.common(), shipped_calibration().tiers["panel_sketch"]
+    scores, common, tier = panel.scores(), panel.common(), shipped_ties().tiers[TEXT]
     shown = [safe_text(path.name.removesuffix(".zst").removesuffix(".jsonl")) for path in names.files]
     return tuple(shown), [_row(shown, scores, common, tier, pair) for pair in combinations(range(len(shown)), 2)]
 

@@ -46,7 +46,8 @@ def _row(parameter: Any, context: Any) -> str:
     if parameter.param_type_name == "option":
         label = ", ".join((*parameter.opts, *parameter.secondary_opts))
         default = parameter.get_default(context)
-        shown = "" if default in (None, "", False, ()) or callable(default) else str(default)
+        plain = isinstance(default, int | float | str) and not isinstance(default, bool)
+        shown = str(default) if plain else ""
         shown = parameter.show_default if isinstance(parameter.show_default, str) else shown
     else:
         label, shown = parameter.metavar or parameter.name.upper(), ""
@@ -73,16 +74,24 @@ def _table(value: Any, level: int) -> list[str]:
     rows = _rows(value)
     if rows:
         columns = list(dict.fromkeys(key for _, row in rows for key in row))
-        head = [_line(["", *columns]), "|---" * (len(columns) + 1) + "|"]
+        head = [_line(["", *(column.replace("_", " ") for column in columns)]), "|---" * (len(columns) + 1) + "|"]
         return [*head, *(_line([name, *(row.get(column, "") for column in columns)]) for name, row in rows)]
+    if isinstance(value, list):
+        value = {f"{place}. {_title(row)}": row for place, row in enumerate(value, 1)}
     if not isinstance(value, Mapping):
         return [_cell(value), ""]
     flat = {key: inner for key, inner in value.items() if _is_flat(inner)}
-    parts = [f"* {_cell(key)}: {_cell(inner)}" for key, inner in flat.items()]
+    parts = [f"* {_cell(key).replace('_', ' ')}: {_cell(inner)}" for key, inner in flat.items()]
     for key, inner in value.items():
         if key not in flat:
-            parts += ["", f"{'#' * min(level, 6)} {_cell(key)}", "", *_table(inner, level + 1)]
+            parts += ["", f"{'#' * min(level, 6)} {_cell(key).replace('_', ' ')}", "", *_table(inner, level + 1)]
     return parts
+
+
+def _title(row: Any) -> str:
+    """What a row of a list is called: its first words."""
+    words = [str(each) for each in row.values() if isinstance(each, str)] if isinstance(row, Mapping) else []
+    return " · ".join(words[:2])
 
 
 def _line(cells: Sequence[Any]) -> str:

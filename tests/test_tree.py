@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from fingerprint import recording_file, shipped
-from fingerprint.calibration.model import Tier
-from fingerprint.calibration.model import shipped as shipped_calibration
+from fingerprint.calibration.ties import shipped as shipped_calibration
 from fingerprint.canonical import digest
 from fingerprint.cli.app import app
 from fingerprint.recording import ModelInfo, Prompt, Recording, Sample, TensorSketch
@@ -27,7 +26,7 @@ from fingerprint.tree.joining import neighbour_joining, split
 from fingerprint.tree.kinship import compare_weights, copied_from, groups
 from fingerprint.tree.model import Descent, FamilyTree, Node, Tie, newick
 from fingerprint.tree.panel import Settings, find_groups
-from fingerprint.tree.ties import FEATURE, TIER, panel_partials
+from fingerprint.tree.ties import panel_partials
 
 QUICK = Settings(replicates=10)
 
@@ -236,19 +235,7 @@ def test_no_groups_under_the_null():
 
 @pytest.fixture(scope="module")
 def calibration():
-    known = shipped_calibration()
-    tier = known.tiers.get(TIER) or Tier(
-        features=(FEATURE,),
-        mean=(0.03,),
-        scale=(0.13,),
-        coefficients=(0.9,),
-        intercept=-1.0,
-        bounds=(-0.5, 1.07),
-        related_pairs=9,
-        unrelated_pairs=400,
-        families=12,
-    )
-    return known.model_copy(update={"tiers": {**known.tiers, TIER: tier}})
+    return shipped_calibration()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fingerprint import recording_file, sketch_store
 from fingerprint.bench.scale import EVERY
-from fingerprint.calibration.model import shipped
+from fingerprint.calibration.ties import shipped
 from fingerprint.collection.execution import Engine, Here, Processes
 from fingerprint.evidence.text import usable_answers
 from fingerprint.stats.textsim import pair_scores

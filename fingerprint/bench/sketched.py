@@ -16,7 +16,7 @@ from fingerprint.stats.intervals import clopper_pearson
 from fingerprint.stats.panelsketch import PanelSketch
 from fingerprint.stats.textsim import pair_scores
 
-FEATURE, TIER = "sketch_z", "panel_sketch"
+FEATURE = "sketch_z"
 _FOLDS = 5
 
 

@@ -18,6 +18,7 @@ from fingerprint.bench.peers import Distance, nei_of_distributions, nei_of_text,
 from fingerprint.bench.zoo import Zoo, lineages
 from fingerprint.calibration.fit import LabelledPair, fit_tier
 from fingerprint.calibration.model import Calibration, Tier
+from fingerprint.calibration.ties import TOPK
 from fingerprint.errors import UsageError
 from fingerprint.evidence.align import align
 from fingerprint.evidence.base import Skipped
@@ -29,7 +30,7 @@ from fingerprint.tree.joining import Clade, neighbour_joining, split
 from fingerprint.tree.kinship import compare_weights, groups
 from fingerprint.tree.model import FamilyTree, Node
 from fingerprint.tree.panel import Settings
-from fingerprint.tree.ties import FEATURE, TIER, panel_partials
+from fingerprint.tree.ties import FEATURE, panel_partials
 from fingerprint.verdict import SUPPORT
 from fingerprint.zoo.card import Card
 from fingerprint.zoo.pairs import ancestors, connected, truth
@@ -197,7 +198,7 @@ def run(zoo: Zoo, calibration: Calibration, replicates: int, say: Callable[[str]
     for pedigree in dict.fromkeys(card.pedigree for card in zoo.cards.values()):
         inside = [name for name in names if zoo.cards[name].pedigree == pedigree]
         tier = fit([pair for pair in pairs if pedigree not in pair.pedigrees], zoo.cards)
-        known = calibration.model_copy(update={"tiers": {**calibration.tiers, TIER: tier}})
+        known = calibration.model_copy(update={"tiers": {**calibration.tiers, TOPK: tier}})
         ours.append(measure(of_tree(grow(recordings, known, settings)), zoo.cards, inside))
         say(f"{pedigree}: {ours[-1]}")
     table: dict[str, Any] = {"models": len(names), "replicates": replicates, "ours": summary(ours)}

@@ -27,7 +27,7 @@ def tree(
 ) -> None:
     """Group the models of a folder into families, by weights and behaviour, and draw what is supported."""
     from fingerprint import api
-    from fingerprint.calibration.model import shipped
+    from fingerprint.calibration.ties import shipped
     from fingerprint.errors import OutputError, UsageError
     from fingerprint.tree import page, picture
     from fingerprint.tree.grow import grow

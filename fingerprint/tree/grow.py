@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fingerprint.calibration.model import Calibration
+from fingerprint.calibration.ties import TEXT
 from fingerprint.recording import Recording
 from fingerprint.stats.panelsketch import PanelSketch
 from fingerprint.tree.family import family_node
@@ -21,7 +22,7 @@ from fingerprint.tree.joining import Clade
 from fingerprint.tree.kinship import compare_weights, copied_from
 from fingerprint.tree.model import Descent, FamilyTree, Node, Tie
 from fingerprint.tree.panel import Panel, Settings, find_groups, measure
-from fingerprint.tree.ties import TEXT_TIER, ties_of_panel
+from fingerprint.tree.ties import ties_of_panel
 from fingerprint.verdict import ACCUSE
 
 _MOST_TIES = 200
@@ -44,7 +45,7 @@ def grow_from_sketches(
     """The tree of a large panel from sketches of its answers alone."""
     models = len(names)
     rng = np.random.default_rng(settings.seed)
-    ties = ties_of_panel(sketched, calibration.tiers[TEXT_TIER], settings.replicates, rng)
+    ties = ties_of_panel(sketched, calibration.tiers[TEXT], settings.replicates, rng)
     panel = Panel(
         names=tuple(names),
         weights=compare_weights([]),

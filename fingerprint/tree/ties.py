@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.calibration.model import Calibration, Tier
+from fingerprint.calibration.ties import TEXT, TOPK
 from fingerprint.evidence.align import Aligned, align
 from fingerprint.evidence.base import MIN_PROMPTS, Skipped
 from fingerprint.evidence.text import usable_answers
@@ -23,8 +24,6 @@ from fingerprint.stats import residual, sketches
 from fingerprint.stats.panelsketch import PanelSketch
 
 Floats = NDArray[np.float64]
-TIER = "panel_topk"
-TEXT_TIER = "panel_sketch"
 FEATURE = "partial_tie"
 #: Fewest lineages with distributions that can be regressed on each other.
 FEWEST = 6
@@ -71,7 +70,7 @@ def behaviour_ties(
 
     """
     rng = np.random.default_rng(seed)
-    top, used, notes = _top_ties(recordings, lineages, calibration.tiers.get(TIER), draws, rng)
+    top, used, notes = _top_ties(recordings, lineages, calibration.tiers.get(TOPK), draws, rng)
     if top is not None and len(used) == len(recordings):
         return top
     text = _text_ties(recordings, calibration, draws, rng)
@@ -178,7 +177,7 @@ def _text_ties(recordings: Sequence[Recording], calibration: Calibration, draws:
     """Panel scores of sketched answers; a panel below `SMALLEST_PANEL` is no population, and text then ties nobody."""
     answers = [usable_answers(recording) for recording in recordings]
     keys = list(dict.fromkeys(key for found in answers for key in found))
-    tier = calibration.tiers.get(TEXT_TIER)
+    tier = calibration.tiers.get(TEXT)
     if tier is None or not MIN_PROMPTS <= len(keys) <= sketches.MOST_PROMPTS:
         return _no_ties(len(recordings), draws, f"{len(keys)} prompts are answered, so text ties nobody")
     if len(recordings) < SMALLEST_PANEL:
