@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from fingerprint.stats import textgrams as tg
 from fingerprint.stats.sketches import BLOCKS, POPULATION, VIEWS, Sketch, population, sketch
-from fingerprint.stats.textsim import LINEAGE
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -101,9 +100,8 @@ def cohort_of(models: int) -> npt.NDArray[np.int64]:
 
 
 def view_weights() -> Floats:
-    """Weights of the views in the lineage score, summing to 1."""
-    given = np.array([float(getattr(LINEAGE, view)) for view in VIEWS])
-    return np.asarray(given / given.sum(), np.float64)
+    """Weights of the views in a score: equal ones, as in the lineage score of `textsim`."""
+    return np.full(len(VIEWS), 1 / len(VIEWS))
 
 
 def row_statistics(
