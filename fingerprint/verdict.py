@@ -31,11 +31,6 @@ SAME_ROUNDED, SAME_COVERAGE = 0.97, 0.9
 #: Without this many named controls no behaviour speaks for derivation: against strangers alone every model that read
 #: the same data looks like a student (on the shipped zoo the teacher's twin would be accused at 10^1.9).
 FEWEST_CONTROLS = 2
-#: Differences between a rounded copy and its original are spread evenly over a step (0.29 steps); changes of this size by
-#: training would take at least 4 % of the values to another step, so share and spread together show who was rounded.
-ROUNDING_SPREAD = (0.25, 0.33)
-#: An edge of a family tree is shown from this bootstrap support on (Hillis and Bull 1993: 70 % is right 95 % of the time).
-SUPPORT = 0.7
 #: Control margin below which two distances of weights are not told apart.
 CLOSER = 0.95
 
@@ -71,11 +66,6 @@ def panel_kind(log_lr: LogLR, shared_prompts: int) -> Kind:
     if log_lr.value >= ACCUSE:
         return "related"
     return "unrelated" if log_lr.value <= CLEAR else "inconclusive"
-
-
-def is_rounding(*, share: float, spread: float) -> bool:
-    """Whether values are another model's, rounded: the share that rounding explains, the spread in steps."""
-    return share >= SAME_ROUNDED and ROUNDING_SPREAD[0] <= spread <= ROUNDING_SPREAD[1]
 
 
 def _behaviour_kind(case: Case, found: Mapping[str, Evidence], log_lr: LogLR) -> Kind:
@@ -251,3 +241,19 @@ def _protocol_limits(case: Case) -> list[str]:
     if channels[0] != channels[1]:
         limits.append("One side was asked through a chat template and the other as raw text, which moves answers.")
     return limits
+
+
+# Family trees
+
+#: Differences between a rounded copy and its original are spread evenly over a step (0.29 steps); changes of this size by
+#: training would take at least 4 % of the values to another step, so share and spread together show who was rounded.
+ROUNDING_SPREAD = (0.25, 0.33)
+#: An edge of a family tree is shown from this bootstrap support on (Hillis and Bull 1993: 70 % is right 95 % of the time).
+SUPPORT = 0.7
+#: Text ties two models of a panel from a likelihood ratio of twenty on: panels differ in character.
+TEXT_TIE = 1.3
+
+
+def is_rounding(*, share: float, spread: float) -> bool:
+    """Whether values are another model's, rounded: the share that rounding explains, the spread in steps."""
+    return share >= SAME_ROUNDED and ROUNDING_SPREAD[0] <= spread <= ROUNDING_SPREAD[1]

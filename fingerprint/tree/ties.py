@@ -22,12 +22,14 @@ from fingerprint.matrix import SMALLEST_PANEL
 from fingerprint.recording import Recording
 from fingerprint.stats import residual, sketches
 from fingerprint.stats.panelsketch import PanelSketch
+from fingerprint.verdict import ACCUSE, TEXT_TIE
 
 Floats = NDArray[np.float64]
 FEATURE = "partial_tie"
 #: Fewest lineages with distributions that can be regressed on each other.
 FEWEST = 6
 _LARGEST = 0.999999
+_WEAK = ACCUSE - 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +202,12 @@ def ties_of_panel(panel: PanelSketch, tier: Tier, draws: int, rng: np.random.Gen
     replicates += uncapped[upper].astype(np.float32)
     replicates[:, ~known[upper]] = 0.0
     note = f"text of answers to {panel.answered.shape[1]} prompts"
-    return Ties(uncapped=uncapped, capped=np.clip(uncapped, *tier.bounds), replicates=replicates, notes=(note,))
+    capped = np.clip(uncapped, *tier.bounds)
+    # What text must show is more than what distributions must, so below it no tie may reach `ACCUSE`.
+    weak = uncapped < TEXT_TIE
+    capped[weak] = np.minimum(capped[weak], _WEAK)
+    replicates[replicates < TEXT_TIE] = np.minimum(replicates[replicates < TEXT_TIE], _WEAK)
+    return Ties(uncapped=uncapped, capped=capped, replicates=replicates, notes=(note,))
 
 
 def _no_ties(models: int, draws: int, note: str) -> Ties:
