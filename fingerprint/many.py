@@ -113,16 +113,34 @@ def _row(
     )
 
 
-def nearest(suspect: Recording, folder: Path, engine: Engine, *, strangers: int = 60, kin: int = 40) -> list[Recording]:
-    """Of a large panel, those to compare exactly: the nearest by sketch, and some of the others as a population."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """A model of a panel by its sketched score with a suspect; ``log10_lr`` is uncapped and ranks, no more."""
+
+    name: str
+    file: Path
+    score: float
+    log10_lr: float
+
+
+def nearest(suspect: Recording, folder: Path, engine: Engine, top: int = 20) -> list[Near]:
+    """The models of a panel that are nearest to a suspect, from kept sketches: seconds for thousands.
+
+    A list to look at, not an accusation: among thousands some stranger is always near. Compare the suspect with them.
+    """
     files = recording_files(folder)
-    if len(files) <= LARGE:
-        return api.read_folder(folder)
     names = sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
     sketch_store.make(names, engine)
-    order = np.argsort(-sketch_store.rank(suspect, names), kind="stable")
-    chosen = list(dict.fromkeys([*order[:kin].tolist(), *names.cohort[:strangers].tolist()]))
-    return [recording_file.read(names.files[place]) for place in chosen]
+    scores, tier = sketch_store.rank(suspect, names), shipped_ties().tiers[TEXT]
+    return [
+        Near(
+            name=safe_text(names.files[place].name.removesuffix(".zst").removesuffix(".jsonl")),
+            file=names.files[place],
+            score=round(float(scores[place]), 4),
+            log10_lr=round(tier.log10_lr({"sketch_z": float(scores[place])}), 4),
+        )
+        for place in np.argsort(-scores, kind="stable")[:top]
+    ]
 
 
 def sketch_folder(folder: Path) -> Path:

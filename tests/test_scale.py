@@ -145,9 +145,11 @@ def test_the_matrix_of_many_names_the_planted_pairs(panel, monkeypatch):
     strongest = {frozenset((row.a, row.b)) for row in sorted(rows, key=lambda row: -row.score)[:4]}
     assert strongest == {frozenset((f"model-{c:04d}", f"model-{c - 1:04d}")) for c in (5, 10, 15, 20)}
     suspect = recording_file.read(panel / "model-0015.jsonl.zst")
-    near = many.nearest(suspect, panel, Here(), strangers=5, kin=3)
-    assert {"model-0015", "model-0014"} <= {recording.model.name for recording in near}
-    assert len(near) <= 8
+    near = many.nearest(suspect, panel, Here(), top=3)
+    assert [each.name for each in near[:2]] == ["model-0015", "model-0014"]
+    assert near[1].score > near[2].score
+    done = CliRunner().invoke(app, ["library", "nearest", str(panel), str(panel / "model-0010.jsonl.zst"), "--json"])
+    assert [row["name"] for row in json.loads(done.stdout)["nearest"][:2]] == ["model-0010", "model-0009"]
 
 
 def test_too_few_prompts_are_refused(tmp_path):

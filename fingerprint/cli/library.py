@@ -142,6 +142,38 @@ def verify(
     sys.stdout.write(f"{len(library.entries)} models, all whole; digest {library.digest}\n")
 
 
+@app.command("nearest")
+def nearest(
+    root: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A library, an archive of one, or a plain folder.")],
+    suspect: Annotated[str, typer.Argument(help="A recording, or a model to record now.")],
+    top: Annotated[int, typer.Option("--top", min=1, help="How many to name.")] = 20,
+    probes: common.ProbesOption = "all",
+    seed: common.SeedOption = 0,
+    store: common.StoreOption = None,
+    json_out: Annotated[bool, typer.Option("--json", help="JSON to stdout.")] = False,
+    engine: common.EngineOption = "here",
+    workers: common.WorkersOption = 2,
+    ray_address: common.RayAddressOption = "",
+) -> None:
+    """Who of thousands writes most like SUSPECT? A list to look into, from sketches; no accusation."""
+    from fingerprint.collection.execution import engine as named
+    from fingerprint.many import nearest as rank
+    from fingerprint.text import safe_text
+
+    options = common.make_options(
+        probes=probes, seed=seed, temperature=1.0, system="", store=store, max_requests=None, quiet=False
+    )
+    recording, _ = _recorded(suspect, options)
+    found = rank(recording, root, named(engine, workers=workers, address=ray_address), top)
+    if json_out:
+        rows = [{"name": each.name, "score": each.score, "log10_lr_uncapped": each.log10_lr} for each in found]
+        sys.stdout.write(json.dumps({"schema_version": "1.0", "nearest": rows}, ensure_ascii=False) + "\n")
+        return
+    for place, each in enumerate(found, start=1):
+        sys.stdout.write(f"{place:4}  {each.score:+6.2f}  {safe_text(each.name)}\n")
+    common.say("Among many models some stranger is always near: compare the suspect with these, one by one.")
+
+
 @app.command("prune")
 def prune(root: RootArgument) -> None:
     """Move what is damaged, or not in the list, into LIBRARY/pruned. Nothing is deleted."""
