@@ -57,9 +57,16 @@ def title(node: Node, tree: FamilyTree) -> str:
 
 
 def about(node: Node) -> str:
-    kinds = {child.kind for child in node.children}
-    rest = "on shared weights" if kinds == {"weights"} else "on behaviour" if kinds == {"behaviour"} else "on both"
+    kinds = {child.kind for child in _below(node)}
+    both = "on shared weights and behaviour"
+    rest = "on shared weights" if kinds == {"weights"} else "on behaviour" if kinds == {"behaviour"} else both
     return f"{len(node.names)} models, {rest}; found in {node.support or 0:.0%} of the replicates."
+
+
+def _below(node: Node) -> Iterator[Node]:
+    for child in node.children:
+        yield child
+        yield from _below(child)
 
 
 def _reading(tree: FamilyTree) -> list[str]:
