@@ -78,10 +78,15 @@ def measure(what: str, count: int, folder: Path, workers: int) -> dict[str, Any]
     from fingerprint.bench import scale_tasks
 
     started = time.monotonic()
-    found = scale_tasks.TASKS[what](scale_tasks.Task(folder=folder, count=count, workers=workers))
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    workers_peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (workers if workers > 1 else 0)
-    return {"seconds": round(time.monotonic() - started, 2), "gib": round((own + workers_peak) / 2**20, 2), **found}
+    task = scale_tasks.Task(folder=folder, count=count, workers=workers)
+    found = scale_tasks.TASKS[what](task)
+    seconds = time.monotonic() - started
+    # Workers end here, so that what they used is counted.
+    task.close()
+    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = own.ru_maxrss + others.ru_maxrss * (workers if workers > 1 else 0)
+    cpu = sum(each.ru_utime + each.ru_stime for each in (own, others))
+    return {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "gib": round(peak / 2**20, 2), **found}
 
 
 def run(sizes: Sequence[int], work: Path, workers: int, say: Callable[[str], None]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from fingerprint import recording_file, sketch_store
 from fingerprint.bench.scale import EVERY
 from fingerprint.calibration.ties import shipped
-from fingerprint.collection.execution import Engine, Here, Processes
+from fingerprint.collection.execution import Here, Processes
 from fingerprint.evidence.text import usable_answers
 from fingerprint.stats.textsim import pair_scores
 from fingerprint.tree.grow import grow_from_sketches
@@ -27,7 +28,7 @@ LIMITS = {"matrix, exact": 100}
 _REPLICATES = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """``count`` recordings in a folder, and how many processes may work on them."""
 
@@ -39,15 +40,21 @@ class Task:
         files = [self.folder / f"model-{model:04d}.jsonl.zst" for model in range(self.count)]
         return sketch_store.name_panel(files, self.folder / "sketches")
 
-    def engine(self) -> Engine:
+    @cached_property
+    def engine(self) -> Processes | Here:
         return Processes(workers=self.workers) if self.workers > 1 else Here()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        if isinstance(self.engine, Processes):
+            self.engine.close()
 
 
 def sketched_matrix(task: Task) -> dict[str, Any]:
     """All pairs from recordings on disk: reading, sketching, comparing."""
     shutil.rmtree(task.folder / "sketches", ignore_errors=True)
     names, started = task.panel(), time.monotonic()
-    sketch_store.make(names, task.engine())
+    sketch_store.make(names, task.engine)
     made = time.monotonic() - started
     scores = sketch_store.load(names).scores()
     return {"of it reading and sketching": round(made, 2), **_found(names, scores)}

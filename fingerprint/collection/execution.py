@@ -63,6 +63,11 @@ class Processes:
                 hint="What was finished is kept; run the same command again, with fewer --workers if it was memory.",
             ) from error
 
+    def close(self) -> None:
+        """End the processes; the engine must not be used afterwards."""
+        if "_pool" in self.__dict__:
+            self._pool.shutdown()
+
     @cached_property
     def _pool(self) -> ProcessPoolExecutor:
         import multiprocessing
