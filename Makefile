@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= ../shared/data
 
-.PHONY: demo test lint bench bench-real bench-growth docs clean
+.PHONY: demo test lint bench bench-real bench-recorded bench-weights bench-growth docs clean
 
 demo: $(READY)
 	$(BIN)/fingerprint demo --out demo-reports
@@ -20,11 +20,17 @@ lint: $(VENV)/.dev
 # Error rates, computed again from the recordings in the repository; no model is trained or asked.
 bench: $(READY)
 	$(BIN)/fingerprint bench zoo bench/zoo -o bench/zoo.json
+	$(BIN)/fingerprint bench sequential bench/zoo -o bench/sequential.json
 	$(BIN)/fingerprint bench speed -o bench/speed.json
 
 # Needs recorded answers of real models, which may not be part of this repository.
 bench-recorded: $(READY)
-	$(BIN)/fingerprint bench recorded $(DATA)/recorded -o bench/recorded.json
+	$(BIN)/fingerprint bench recorded $(DATA)/recorded --growth -o bench/recorded.json
+
+# Weights route: makes its models, trains tiny twins on texts that may not be part of this repository; minutes, 8 GB for the speed.
+bench-weights: $(READY)
+	$(BIN)/fingerprint bench weights --work build/weights --data $(DATA)/text --recordings bench/zoo -o bench/weights.json
+	$(BIN)/fingerprint bench weights-speed --work build/weights-speed -o bench/weights-speed.json
 
 # The checked-in schema, and the site in site/ (works offline once installed).
 docs: $(VENV)/.docs

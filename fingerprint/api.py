@@ -22,20 +22,26 @@ from fingerprint.collection.collect import Budget, Collector, Progress, silent
 from fingerprint.collection.plan import Plan, Settings, make_plan, plan_like
 from fingerprint.collection.store import Store, default_root
 from fingerprint.errors import RecordingError, UsageError
+from fingerprint.evidence.base import NOT_EVIDENCE
 from fingerprint.evidence.case import Case
 from fingerprint.evidence.likelihood import scorable
 from fingerprint.evidence.methods import examine
+from fingerprint.evidence.protocol import without_system
+from fingerprint.lineage import open_tensor_evidence
 from fingerprint.models.base import Backend, ScoreRequest
 from fingerprint.models.handshake import shake_hands
 from fingerprint.models.registry import open_model
 from fingerprint.models.spec import ModelSpec, parse_spec
 from fingerprint.probes import load
-from fingerprint.recording import Recording
+from fingerprint.recording import ModelInfo, Recording
 from fingerprint.verdict import decide
 
 if TYPE_CHECKING:
+    from fingerprint.calibration.panel import PanelCalibration
+    from fingerprint.identify import Identification
     from fingerprint.matrix import PairRow
     from fingerprint.report.schema import Report
+    from fingerprint.sequential import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ class Options:
     calibration: Calibration | None = None
     prior: float | None = None
     progress: Progress = silent
+    sequential: float | None = None  # the level α at which to stop asking early
 
 
 def compare(
@@ -78,14 +85,21 @@ def compare(
     from fingerprint.report.schema import Report, Run
 
     options, started, clock = options or Options(), datetime.now(UTC), time.monotonic()
-    recordings = record([suspect, reference, *controls], options)
+    population = read_folder(panel) if panel else shipped.recordings()
+    outcome = None
+    if options.sequential is None:
+        recordings = record([suspect, reference, *controls], options)
+    else:
+        recordings, outcome = record_in_turn([suspect, reference, *controls], options, population)
     if save_to is not None:
         save(recordings, save_to)
-    case = make_case(recordings, read_folder(panel) if panel else shipped.recordings(), seed=options.settings.seed)
+    case = make_case(recordings, population, seed=options.settings.seed)
     evidence, skipped = examine(case)
+    tensors, closed = open_tensor_evidence(case, [suspect, reference, *controls])
+    evidence, skipped = (*tensors, *evidence), (*closed, *skipped)
     calibration = options.calibration or shipped_calibration()
     verdict = decide(case, evidence, calibration)
-    result = build_result(case, evidence, skipped, verdict, calibration, prior=options.prior)
+    result = build_result(case, evidence, skipped, verdict, calibration, prior=options.prior, sequential=outcome)
     run = Run(
         tool_version=__version__,
         started=started.isoformat(timespec="seconds"),
@@ -97,35 +111,72 @@ def compare(
 
 def make_case(recordings: Sequence[Recording], panel: Sequence[Recording], *, seed: int = 0) -> Case:
     """Suspect, reference and controls, seen against the panel members that are none of them."""
+    if _keys(recordings[0]).isdisjoint(_keys(recordings[1])):
+        # The same words under other system prompts: compared, and the verdict says what that is worth.
+        recordings, panel = [without_system(r) for r in recordings], [without_system(r) for r in panel]
     suspect, reference, *controls = recordings
-    if not ({p.key for p in suspect.prompts} & {p.key for p in reference.prompts}):
+    if _keys(suspect).isdisjoint(_keys(reference)):
         raise RecordingError(
             f"{suspect.model.name} and {reference.model.name} have no prompt in common.",
             hint="Record both with the same probe sets.",
         )
-    taken = {recording.model.digest for recording in recordings}
-    weights = {recording.model.weights for recording in recordings if recording.model.weights}
-    descendants = shipped.descendants(reference.model.weights)
-    strangers = []
+    others = strangers([recording.model for recording in recordings], panel)
+    return Case(suspect=suspect, reference=reference, controls=tuple(controls), panel=others, seed=seed)
+
+
+def _keys(recording: Recording) -> set[str]:
+    return {prompt.key for prompt in recording.prompts}
+
+
+def strangers(models: Sequence[ModelInfo], panel: Sequence[Recording]) -> tuple[Recording, ...]:
+    """The panel members that are none of these models, nor known to descend from the second, the reference."""
+    taken = {model.digest for model in models}
+    weights = {model.weights for model in models if model.weights} | shipped.descendants(models[1].weights)
+    found = []
     for other in panel:
-        model = other.model
-        if model.digest not in taken and model.weights not in weights and model.weights not in descendants:
-            strangers.append(other)
-            taken.add(model.digest)
-    return Case(suspect=suspect, reference=reference, controls=tuple(controls), panel=tuple(strangers), seed=seed)
+        if other.model.digest not in taken and other.model.weights not in weights:
+            found.append(other)
+            taken.add(other.model.digest)
+    return tuple(found)
 
 
 def record(specs: Sequence[str], options: Options) -> list[Recording]:
     """A recording of each model: read where the spec is one, collected where it is a model."""
-    parsed = [parse_spec(spec) for spec in specs]
-    recordings: list[Recording | None] = [_read(spec) if spec.scheme == "rec" else None for spec in parsed]
-    backends = {place: _open(spec) for place, spec in enumerate(parsed) if spec.scheme != "rec"}
-    plan = _plan([recording for recording in recordings if recording is not None], options)
-    collectors = {place: _collector(backend, options) for place, backend in backends.items()}
-    for place, collector in collectors.items():
-        recordings[place] = collector.recording(plan)
-    whole = [recording for recording in recordings if recording is not None]
-    return _cross_scored(whole, collectors)
+    given, collectors = _sources(specs, options)
+    plan = _plan(list(given.values()), options)
+    recordings = given | {place: collector.recording(plan) for place, collector in collectors.items()}
+    return _cross_scored([recordings[place] for place in range(len(specs))], collectors)
+
+
+def record_in_turn(
+    specs: Sequence[str], options: Options, population: Sequence[Recording]
+) -> tuple[list[Recording], Outcome]:
+    """As `record`, but asking in the order of the probes' information and stopping once it is decided."""
+    from fingerprint.evidence.information import rank_probes
+    from fingerprint.sequential import ask_in_turn
+
+    given, collectors = _sources(specs, options)
+    plan = _plan(list(given.values()), options)
+    if not collectors:
+        # Nobody is asked: what was recorded is looked at in turn.
+        plan = plan_like(list(given.values())[:2], options.settings)
+    models = [given[i].model if i in given else collectors[i].backend.info for i in range(len(specs))]
+    others = strangers(models, population)
+    order = {item.prompt.key: place for place, item in enumerate(rank_probes(others))}
+    probes = [probe for probe in plan.probes if probe.set != NOT_EVIDENCE]
+    probes.sort(key=lambda probe: order.get(probe.prompt.key, len(order)))
+    assert options.sequential is not None
+    recordings, outcome = ask_in_turn(
+        given, collectors, replace(plan, probes=tuple(probes)), alpha=options.sequential, population=others
+    )
+    return _cross_scored(recordings, collectors), outcome
+
+
+def _sources(specs: Sequence[str], options: Options) -> tuple[dict[int, Recording], dict[int, Collector]]:
+    """Recordings that were given, and collectors of the live models, by place."""
+    parsed = list(enumerate(parse_spec(spec) for spec in specs))
+    given = {place: _read(spec) for place, spec in parsed if spec.scheme == "rec"}
+    return given, {place: _collector(_open(spec), options) for place, spec in parsed if spec.scheme != "rec"}
 
 
 def collect(spec: str, options: Options, score: Sequence[Recording] = ()) -> Recording:
@@ -220,11 +271,27 @@ def folder_files(folder: Path) -> list[Path]:
     return paths
 
 
-def matrix(folder: Path, calibration: Calibration | None = None) -> tuple[tuple[str, ...], list[PairRow]]:
+def matrix(folder: Path, calibration: PanelCalibration | None = None) -> tuple[tuple[str, ...], list[PairRow]]:
     """All pairs of the recordings in a folder, by their answers: model names, and one row per pair."""
+    from fingerprint.calibration.panel import shipped as shipped_panel
     from fingerprint.matrix import compare_all
 
     recordings = read_folder(folder)
     if len(recordings) < 2:
         raise UsageError(f"The folder {folder} holds one recording only.", hint="A pair needs two.")
-    return compare_all(recordings, calibration or shipped_calibration())
+    return compare_all(recordings, calibration or shipped_panel())
+
+
+def identify(suspect: str, folder: Path, options: Options | None = None) -> Identification:
+    """Who of a folder of recordings may be behind the suspect; a live suspect is asked what the panel was asked."""
+    from fingerprint.calibration.panel import shipped as shipped_panel
+    from fingerprint.identify import identify as rank
+
+    options, spec, panel = options or Options(), parse_spec(suspect), read_folder(folder)
+    if spec.scheme == "rec":
+        return rank(_read(spec), panel, shipped_panel())
+    plan, known = _plan(panel, options), {prompt.key for member in panel for prompt in member.prompts}
+    asked = replace(plan, probes=tuple(probe for probe in plan.probes if probe.prompt.key in known))
+    if not asked.probes:
+        raise RecordingError(f"No member of {folder} was asked any of these probes.", hint="Choose --probes that it was.")
+    return rank(_collector(_open(spec), options).recording(asked), panel, shipped_panel())

@@ -109,6 +109,8 @@ def _row(
         log10_lr_uncapped=log_lr.uncapped,
         kind=panel_kind(log_lr, shared),
         score=round(score, 4),
+        # Manner is not sketched; the likelihood ratio above rests on descent alone.
+        imitation=0.0,
         shared_prompts=shared,
     )
 

@@ -8,19 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from fingerprint.calibration.model import Calibration, LogLR
+from fingerprint.calibration.model import LogLR
+from fingerprint.calibration.panel import PanelCalibration
+from fingerprint.evidence.protocol import voided
 from fingerprint.evidence.text import usable_answers
 from fingerprint.recording import Recording
-from fingerprint.stats.textsim import pair_scores
-from fingerprint.verdict import Kind, panel_kind
-
-#: Fewest models from which a folder is its own population.
-SMALLEST_PANEL = 20
+from fingerprint.stats.textsim import PairScores, pair_scores
+from fingerprint.verdict import Kind, panel_bounds, panel_kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRow:
-    """One pair; symmetric in ``a`` and ``b``."""
+    """One pair; symmetric in ``a`` and ``b``.
+
+    ``score`` is the lineage score (standard deviations), ``imitation`` that for manner alone;
+    ``log10_lr_uncapped`` ranks by both.
+    """
 
     a: str
     b: str
@@ -28,47 +31,73 @@ class PairRow:
     log10_lr_uncapped: float
     kind: Kind
     score: float
+    imitation: float
     shared_prompts: int
 
 
-def compare_all(recordings: Sequence[Recording], calibration: Calibration) -> tuple[tuple[str, ...], list[PairRow]]:
+def compare_all(recordings: Sequence[Recording], calibration: PanelCalibration) -> tuple[tuple[str, ...], list[PairRow]]:
     """Names and rows of all pairs, from the answers alone.
 
-    With fewer than `SMALLEST_PANEL` models, or without a panel tier in the calibration, pairs are ranked but no
-    likelihood ratio is claimed.
+    Small panels are ranked, but `verdict.panel_bounds` lets no likelihood ratio be claimed in them.
     """
-    names = _names(recordings)
-    answers = [usable_answers(recording) for recording in recordings]
-    keys = list(dict.fromkeys(key for found in answers for key in found))
-    scores = pair_scores([[found[key][0] if key in found else None for key in keys] for found in answers])
-    tier = calibration.tiers.get("panel")
-    populated = tier is not None and len(recordings) >= SMALLEST_PANEL and scores.normalised
-    rows = []
-    for i, j in combinations(range(len(names)), 2):
-        value, shared = float(scores.score[i, j]), int(scores.shared_prompts[i, j])
-        uncapped = tier.log10_lr({"panel_z": value}) if tier else value
-        # Without a common prompt nothing was compared, and nothing is said.
-        bounds = tier.bounds if tier and populated and shared else (0.0, 0.0)
-        log_lr = LogLR.bounded("panel", uncapped, (uncapped, uncapped), bounds)
-        rows.append(
-            PairRow(
-                a=names[i],
-                b=names[j],
-                log10_lr=log_lr.value,
-                log10_lr_uncapped=log_lr.uncapped,
-                kind=panel_kind(log_lr, shared),
-                score=round(value, 4),
-                shared_prompts=shared,
-            )
-        )
+    names = distinct_names(recordings)
+    scores = score_all(recordings)
+    identities = [recording.model.digest for recording in recordings]
+    independent = len(set(identities))
+    rows = [
+        pair_row(names, scores, (i, j), calibration, models=independent, alike=not voided(one, two, "panel"))
+        for (i, one), (j, two) in combinations(enumerate(recordings), 2)
+    ]
     return names, rows
 
 
-def _names(recordings: Sequence[Recording]) -> tuple[str, ...]:
+def score_all(recordings: Sequence[Recording]) -> PairScores:
+    """The text scores of all pairs: one answer per prompt, guardrail probes left out."""
+    answers = [usable_answers(recording) for recording in recordings]
+    keys = list(dict.fromkeys(key for found in answers for key in found))
+    return pair_scores([[found[key][0] if key in found else None for key in keys] for found in answers])
+
+
+def pair_row(
+    names: Sequence[str],
+    scores: PairScores,
+    pair: tuple[int, int],
+    calibration: PanelCalibration,
+    *,
+    models: int,
+    alike: bool,
+) -> PairRow:
+    """One pair of the scored models, with what a panel of ``models`` different models may claim of it.
+
+    ``alike``: both were asked under the same protocol.
+    """
+    i, j = pair
+    value, manner, shared = float(scores.score[i, j]), float(scores.imitation[i, j]), int(scores.shared_prompts[i, j])
+    uncapped = calibration.log10_lr(value, manner) if scores.normalised else value
+    bounds = panel_bounds(calibration.bounds, models=models if scores.normalised else 0, shared_prompts=shared, alike=alike)
+    log_lr = LogLR.bounded("panel", uncapped, (uncapped, uncapped), bounds)
+    return PairRow(
+        a=names[i],
+        b=names[j],
+        log10_lr=log_lr.value,
+        log10_lr_uncapped=log_lr.uncapped,
+        kind=panel_kind(log_lr, shared),
+        score=round(value, 4),
+        imitation=round(manner, 4),
+        shared_prompts=shared,
+    )
+
+
+def distinct_names(recordings: Sequence[Recording]) -> tuple[str, ...]:
+    """A different name for each recording: with its digest where a name repeats, numbered where that does too."""
     given = [recording.model.name for recording in recordings]
-    return tuple(
+    longer = [
         name if given.count(name) == 1 else f"{name} ({recording.model.digest[7:15]})"
         for name, recording in zip(given, recordings, strict=True)
+    ]
+    return tuple(
+        name if longer.count(name) == 1 else f"{name} #{longer[:place].count(name) + 1}"
+        for place, name in enumerate(longer)
     )
 
 

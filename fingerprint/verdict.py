@@ -13,9 +13,15 @@ from typing import Literal
 from fingerprint.calibration.model import Calibration, LogLR, Tier
 from fingerprint.evidence.base import MIN_PROMPTS, Evidence
 from fingerprint.evidence.case import Case
+from fingerprint.evidence.protocol import mismatches, voided
 from fingerprint.evidence.weights import sketch_distance
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
+#: What the weights alone show; closed: there is nothing to see.
+Weights = Literal["copy", "descent", "independent", "unclear", "closed"]
+_EXACT_TESTS = ("tensor_places", "tensor_vectors")
+_LIKENESS = (*_EXACT_TESTS, "tensor_aligned", "weight_descent")
+Answer = Literal["yes", "no", "undecided"]
 Direction = Literal["suspect_from_reference", "reference_from_suspect", "undetermined"]
 
 #: An accusation needs a capped likelihood ratio of ten, and its interval must stay above three.
@@ -26,11 +32,34 @@ CLEAR = -0.5
 #: initialisations gave at most 0.05 on the zoo; a thousand steps of fine-tuning leave above 0.9.
 DESCENT_R, DESCENT_Z = 0.2, 8.0
 INDEPENDENT_R = 0.1
+#: Whole tensors: log10 p of exact tests under independent initialisation. Twins of the zoo stay above −5 in hundreds of
+#: pairs, continued pretraining with ten times the steps goes below −80; between the two nothing is concluded.
+TENSOR_DESCENT, TENSOR_INDEPENDENT = -9.0, -4.0
+#: Below this likeness a shared start is all that is shown. Three pairs of runs from the same random numbers came to 0.47,
+#: 0.58 and 0.70; as much training again leaves 0.79 to 0.85, ten times as much 0.49. Barely trained runs could be above.
+DERIVED_LIKENESS = 0.75
+#: The order of neurons alone accuses only where most of them are in order: sorted neurons would be in order by chance.
+ORDER_RHO = 0.5
+#: After turning the residual stream there is no exact null. Same-data twins of the zoo reach a cosine of 0.47 and a CKA of
+#: 0.56; turned and narrowed copies stay above 0.87 in both.
+ALIGNED_COSINE, ALIGNED_CKA = 0.7, 0.8
+#: Log-probabilities that the reference's head cannot make, in nearly all contexts: copies of the zoo leave 2e-5, students
+#: of the reference 0.1 and its fine-tunes with a trained head 0.4. A small value is descent; a large one excludes nothing.
+SAME_IMAGE = 0.03
+#: A copy: all values are equal, or where rounding to an integer grid puts them; in this share of the weights.
+SAME_EXACT, SAME_GRID = 1.0, 0.95
 #: A copy in another number format: this share of values lies exactly where rounding puts them.
 SAME_ROUNDED, SAME_COVERAGE = 0.97, 0.9
 #: Without this many named controls no behaviour speaks for derivation: against strangers alone every model that read
 #: the same data looks like a student (on the shipped zoo the teacher's twin would be accused at 10^1.9).
 FEWEST_CONTROLS = 2
+#: Fewest different models from which a folder of recordings is its own population.
+SMALLEST_PANEL = 20
+#: A pair of a panel needs a likelihood ratio of twenty to be called related: panels differ in character, and on recorded
+#: numbers and on fine-tuning grids ratios of ten are reached by more than one unlisted pair in a hundred.
+PANEL_ACCUSE = 1.3
+#: Accusing one of many candidates also needs this p-value after Holm's correction.
+PANEL_ALPHA = 0.05
 #: Control margin below which two distances of weights are not told apart.
 CLOSER = 0.95
 
@@ -49,30 +78,105 @@ class Verdict:
 def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -> Verdict:
     """The verdict on a case."""
     found = {item.method: item for item in evidence}
-    weights, identical = found.get("weight_descent"), _identical(case)
-    if identical or (weights and _is_copy(weights)):
-        return _verdict(case, "same", _weights_lr(calibration, weights), calibration)
-    if weights and _descends(weights):
-        kind: Kind = "related" if _sibling(case) else "derived"
-        return _verdict(case, kind, _weights_lr(calibration, weights), calibration)
+    weights = weights_say(case, found)
+    if weights == "copy":
+        return _verdict(case, "same", _weights_lr(calibration, found), calibration, weights)
+    if weights == "descent":
+        only_start = _likeness(found) < DERIVED_LIKENESS
+        kind: Kind = "related" if only_start or _sibling(case, found) else "derived"
+        return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights)
+    # Weights decide descent, behaviour decides learning: what the weights said is not counted again here.
     log_lr = _behaviour_lr(case, found, calibration)
-    return _verdict(case, _behaviour_kind(case, found, log_lr), log_lr, calibration)
+    return _verdict(case, _behaviour_kind(weights, log_lr), log_lr, calibration, weights)
+
+
+def weights_say(case: Case, found: Mapping[str, Evidence]) -> Weights:
+    """What the weights alone show: whole tensors where both sides are open, else the sketches of the recordings."""
+    if _identical(case):
+        return "copy"
+    places, sketch = found.get("tensor_places"), found.get("weight_descent")
+    if places is not None:
+        return _tensors_say(found, places)
+    if sketch is not None:
+        return _sketch_says(sketch)
+    image = found.get("output_image")
+    if image is not None and image.interval is not None and image.interval[1] <= SAME_IMAGE:
+        return "descent"
+    # Without one matrix of the same name and shape neither can be the other with its weights changed a little.
+    return "independent" if case.suspect.sketch and case.reference.sketch else "closed"
+
+
+def _sketch_says(sketch: Evidence) -> Weights:
+    if _is_copy(sketch):
+        return "copy"
+    if _descends(sketch):
+        return "descent"
+    return "independent" if sketch.effect < INDEPENDENT_R else "unclear"
+
+
+def _tensors_say(found: Mapping[str, Evidence], places: Evidence) -> Weights:
+    features = places.features
+    # Added or reordered tokens are a change, though every old value is still there.
+    whole = features["coverage"] >= SAME_COVERAGE and features["kept"] == 1.0
+    if whole and features["exact"] >= SAME_EXACT and features["grid"] >= SAME_GRID:
+        return "copy"
+    order, turned = found.get("tensor_order"), found.get("tensor_aligned")
+    if order is not None and order.effect >= ORDER_RHO and order.features["log10_p"] <= TENSOR_DESCENT:
+        return "descent"
+    if turned is not None and turned.effect >= ALIGNED_COSINE and turned.features["cka"] >= ALIGNED_CKA:
+        return "descent"
+    exact = [item.features["log10_p"] for name in _EXACT_TESTS if (item := found.get(name)) is not None]
+    if min(exact) <= TENSOR_DESCENT:
+        return "descent"
+    asked = len(exact) > 1 or turned is not None
+    return "independent" if asked and min(exact) > TENSOR_INDEPENDENT else "unclear"
+
+
+def _likeness(found: Mapping[str, Evidence]) -> float:
+    """How much of the weights is still alike where the best of the comparisons looked; 1 where only an image was seen."""
+    seen = [item.effect for name in _LIKENESS if (item := found.get(name)) is not None]
+    return max(seen, default=1.0)
+
+
+def panel_bounds(
+    bounds: tuple[float, float], *, models: int, shared_prompts: int, alike: bool = True
+) -> tuple[float, float]:
+    """What may be claimed of a pair in a panel of this many different models: no more than one in as many.
+
+    Nothing in a small panel, on few prompts, or if the two were not asked ``alike``.
+    """
+    from math import log10
+
+    if models < SMALLEST_PANEL or shared_prompts < MIN_PROMPTS or not alike:
+        return 0.0, 0.0
+    return max(bounds[0], -log10(models)), min(bounds[1], log10(models))
 
 
 def panel_kind(log_lr: LogLR, shared_prompts: int) -> Kind:
     """The verdict on a pair of a panel, from answers alone: text shows a common origin, never who learned."""
     if shared_prompts < MIN_PROMPTS:
         return "inconclusive"
-    if log_lr.value >= ACCUSE:
+    if log_lr.value >= PANEL_ACCUSE:
         return "related"
     return "unrelated" if log_lr.value <= CLEAR else "inconclusive"
 
 
-def _behaviour_kind(case: Case, found: Mapping[str, Evidence], log_lr: LogLR) -> Kind:
+def panel_accused(kind: Kind, pvalue_holm: float) -> bool:
+    """Whether a candidate of a panel is named as sharing an origin with the suspect."""
+    return kind == "related" and pvalue_holm <= PANEL_ALPHA
+
+
+def none_of_these(accused: Sequence[bool], log10_lr_none: float) -> Answer:
+    """Whether the suspect comes from nobody in a panel; the ratio weighs "none" against "one of them"."""
+    if any(accused):
+        return "no"
+    return "yes" if log10_lr_none >= -CLEAR else "undecided"
+
+
+def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
     if log_lr.value >= ACCUSE and log_lr.interval[0] >= ACCUSE_LOW:
         # Without a look at the weights, learning and descent look alike, and text alone shows neither.
-        independent = _independent(case, found.get("weight_descent"))
-        return "distilled" if independent and log_lr.tier == "topk" else "related"
+        return "distilled" if weights == "independent" and log_lr.tier == "topk" else "related"
     if log_lr.interval[1] <= CLEAR:
         return "unrelated"
     return "inconclusive"
@@ -91,7 +195,7 @@ def _behaviour_lr(case: Case, found: Mapping[str, Evidence], calibration: Calibr
         main = found.get("partial_correlation") if name == "topk" else None
         if main and main.interval and tier.features[0] in main.features:
             ends = [tier.log10_lr(_shifted(features, main, end)) for end in main.interval]
-        bounds = _bounds(case, tier, calibration)
+        bounds = (0.0, 0.0) if voided(case.suspect, case.reference, name) else _bounds(case, tier, calibration)
         return LogLR.bounded(name, uncapped, (ends[0], ends[1]), bounds)
     return LogLR.bounded("none", 0.0, (0.0, 0.0), (0.0, 0.0))
 
@@ -122,11 +226,16 @@ def _covered(case: Case, calibration: Calibration) -> bool:
     return all(calibration.covers(side.model.parameters) for side in (case.suspect, case.reference))
 
 
-def _weights_lr(calibration: Calibration, weights: Evidence | None) -> LogLR:
+def _weights_lr(calibration: Calibration, found: Mapping[str, Evidence]) -> LogLR:
     from math import log10
 
     tier = calibration.tiers["weights"]
-    uncapped = 300.0 if weights is None or not weights.pvalue else -log10(weights.pvalue)
+    powers = [item.features["log10_p"] for item in found.values() if "log10_p" in item.features]
+    sketch = found.get("weight_descent")
+    if sketch is not None and sketch.pvalue and not powers:
+        powers = [log10(sketch.pvalue)]
+    # Equal digests and an equal output image have no p-value: they are worth what the calibration supports.
+    uncapped = min(300.0, -min(powers)) if powers else tier.bounds[1]
     return LogLR.bounded("weights", uncapped, (uncapped, uncapped), tier.bounds)
 
 
@@ -143,8 +252,11 @@ def _descends(weights: Evidence) -> bool:
     return weights.effect >= DESCENT_R and weights.features["weight_z"] >= DESCENT_Z
 
 
-def _sibling(case: Case) -> bool:
+def _sibling(case: Case, found: Mapping[str, Evidence]) -> bool:
     """Whether some other model's weights lie between both sides: a common parent."""
+    places = found.get("tensor_places")
+    if places is not None and places.features["between"] < CLOSER:
+        return True
     direct = sketch_distance(case.suspect, case.reference)
     if direct is None:
         return False
@@ -156,13 +268,14 @@ def _sibling(case: Case) -> bool:
     return False
 
 
-def _independent(case: Case, weights: Evidence | None) -> bool:
-    """Whether both sides' weights are open and share no initialisation, or have no matrix in common at all."""
-    if weights is not None:
-        return weights.effect < INDEPENDENT_R
-    return bool(case.suspect.sketch) and bool(case.reference.sketch)
-
-
+_OWN_WEIGHTS = (
+    "{s} and {r} began from random weights of their own: neither is the other changed. Whether one learned from the other, "
+    "the evidence does not decide."
+)
+_ONE_START = (
+    "The weights of {s} and {r} descend from one initialisation, but neither is shown to be made from the other: they may "
+    "have a common parent, or little of a common start is left."
+)
 _SENTENCES: dict[Kind, str] = {
     "same": "{s} has the same weights as {r}, apart from the number format they are stored in.",
     "derived": "The weights of {s} and {r} descend from one training run: one was made from the other, or both from a "
@@ -177,9 +290,14 @@ _SENTENCES: dict[Kind, str] = {
 }
 
 
-def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> Verdict:
+def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration, weights: Weights) -> Verdict:
     factor = 10 ** abs(log_lr.value)
-    sentence = _SENTENCES[kind].format(
+    words = _SENTENCES[kind]
+    if kind == "inconclusive" and weights == "independent":
+        words = _OWN_WEIGHTS
+    elif kind == "related" and weights == "descent":
+        words = _ONE_START
+    sentence = words.format(
         s=case.suspect.model.name, r=case.reference.model.name, x=f"{factor:.2g}" if factor < 100 else f"{factor:,.0f}"
     )
     # A likelihood ratio is symmetric in what it says of direction; nothing measured so far decides it.
@@ -189,8 +307,24 @@ def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) ->
         direction=direction,
         sentence=sentence,
         log_lr=log_lr,
-        limits=tuple(_limits(case, kind, log_lr, calibration)),
+        limits=(*_weights_limits(weights), *_limits(case, kind, log_lr, calibration)),
     )
+
+
+_SAME_SEED = (
+    "Two training runs that began from the same random numbers (the same code, shapes and seed) and were kept apart since "
+    "have weights that descend from one initialisation too; below a likeness of {least} the two are not told apart."
+)
+
+
+def _weights_limits(weights: Weights) -> list[str]:
+    if weights == "independent":
+        return ["Independent initialisation found: this does not exclude distillation."]
+    if weights == "descent":
+        return [_SAME_SEED.format(least=DERIVED_LIKENESS)]
+    if weights == "unclear":
+        return ["The weights neither show a common descent nor exclude it."]
+    return []
 
 
 def _limits(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> list[str]:
@@ -226,20 +360,7 @@ def _limits(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> 
         )
     if kind in {"distilled", "derived", "related"}:
         limits.append("The direction is not determined: the statistics are symmetric in suspect and reference.")
-    limits.extend(_protocol_limits(case))
-    return limits
-
-
-def _protocol_limits(case: Case) -> list[str]:
-    first, second = case.suspect.protocol, case.reference.protocol
-    limits = []
-    for name, words in (("temperature", "temperature"), ("system", "system prompt"), ("runtime", "runtime")):
-        mine, theirs = getattr(first, name), getattr(second, name)
-        if mine != theirs:
-            limits.append(f"The two sides were not asked under the same {words}, which moves answers as models do.")
-    channels = [{prompt.channel for prompt in side.prompts} for side in (case.suspect, case.reference)]
-    if channels[0] != channels[1]:
-        limits.append("One side was asked through a chat template and the other as raw text, which moves answers.")
+    limits.extend(mismatch.sentence for mismatch in mismatches(case.suspect, case.reference))
     return limits
 
 

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fingerprint.stats.panel import panel_normalise
+from fingerprint.stats.textcentre import centred_cosine
+from fingerprint.stats.textchoices import choice_similarity, chosen_letter
 from fingerprint.stats.textgrams import MAX_CHARS, usable
 from fingerprint.stats.textnumbers import stated_numbers
-from fingerprint.stats.textsim import LINEAGE, fuse, pair_scores, panel_normalise
+from fingerprint.stats.textsim import LINEAGE, fuse, pair_scores
 
 WORDS = [f"w{i}" for i in range(400)]
 
@@ -162,4 +165,59 @@ def test_normalising_takes_out_how_talkative_a_model_is():
     matrix = level[:, None] + level[None] + (noise + noise.T) / 2
     assert np.abs(panel_normalise(matrix)).max() < 4
     assert np.all(panel_normalise(np.ones((7, 7))) == 0)
-    assert fuse(dict.fromkeys(LINEAGE.__slots__, matrix), LINEAGE, per_model=True).shape == (12, 12)
+    assert fuse(dict.fromkeys(LINEAGE, matrix), LINEAGE, per_model=True).shape == (12, 12)
+
+
+def test_a_panel_of_all_sizes_is_normalised_for_how_much_they_write():
+    """Terse models are like terse models: with the covariate, less of that is seen as lineage."""
+    rng = np.random.default_rng(1)
+    length = np.linspace(-1.5, 1.5, 24)
+    noise = rng.normal(0, 0.03, (24, 24))
+    matrix = 0.1 * np.exp(-((length[:, None] - length[None]) ** 2)) + (noise + noise.T) / 2
+    off = np.triu_indices(24, 1)
+    apart = np.abs(length[:, None] - length[None])
+    plain, fair = panel_normalise(matrix), panel_normalise(matrix, apart=apart)
+    # Most of it goes; at the ends of the range a kernel mean has neighbours on one side only.
+    assert abs(np.corrcoef(apart[off], fair[off])[0, 1]) < 0.75 * abs(np.corrcoef(apart[off], plain[off])[0, 1])
+    matrix[2, 5] = matrix[5, 2] = 0.9
+    assert panel_normalise(matrix, apart=apart)[2, 5] > 3
+
+
+def test_centring_takes_out_what_everybody_says():
+    rng = np.random.default_rng(0)
+    common, own = rng.normal(0, 3, 50), rng.normal(0, 1, (8, 50))
+    own[7] = own[3] + 0.2 * rng.normal(0, 1, 50)
+    rows = common + own
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    found = centred_cosine(rows @ rows.T, np.ones(8, dtype=bool))
+    left = rows - rows.mean(axis=0)
+    left /= np.linalg.norm(left, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, left @ left.T, atol=1e-9)
+    assert found[3, 7] > 0.8
+    assert np.all(centred_cosine(rows @ rows.T, np.arange(8) < 2) == 0)
+
+
+def test_choices_are_read_and_rare_agreement_counts():
+    assert chosen_letter("The answer is (C).") == "C"
+    assert chosen_letter("Answer: d") is None
+    assert chosen_letter(" b ") == "B"
+    assert chosen_letter("The answer I gave was a good one") is None
+    assert chosen_letter("so the answer is (I)") == "I"
+    assert chosen_letter(None) is None
+
+
+def test_choices_of_independent_models_are_not_correlated():
+    """Null: given the question, errors are independent; all are right on 60 % of the questions."""
+    rng = np.random.default_rng(2)
+    off = np.triu_indices(12, 1)
+    values = []
+    for _ in range(20):
+        key = rng.integers(0, 4, 120)
+        chosen = np.where(rng.random((12, 120)) < 0.6, key, rng.integers(0, 4, (12, 120)))
+        values.append(choice_similarity([["ABCD"[c] for c in row] for row in chosen])[off])
+    values = np.concatenate(values)
+    assert abs(values.mean() + 1 / 11) < 0.02
+    assert np.mean(values > 0.25) < 0.01
+    rows = [["ABCD"[c] for c in row] for row in chosen]
+    rows.append([other if rng.random() < 0.5 else "ABCD"[rng.integers(4)] for other in rows[3]])
+    assert np.argmax(np.where(np.arange(13) == 12, -1, choice_similarity(rows)[12])) == 3

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fingerprint.bench.blocking import missed
-from fingerprint.bench.recorded import read_recorded
+from fingerprint.bench.recorded_data import read_set
 from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs
 from fingerprint.calibration.metrics import auc, cllr, tpr_at
 from fingerprint.calibration.model import Tier
@@ -18,11 +18,12 @@ from fingerprint.stats.textsim import pair_scores
 
 FEATURE = "sketch_z"
 _FOLDS = 5
+_SET = "assistants"
 
 
 def run(folder: Path, *, exact: bool = True) -> tuple[dict[str, Any], Tier]:
     """Error rates of sketched scores on documented relations (families kept apart), agreement with the exact ones."""
-    data = read_recorded(folder)
+    data = read_set(folder, _SET)
     panel = PanelSketch.of(data.answers)
     scores = panel.scores()
     pairs = [(i, j) for i in range(len(data.models)) for j in range(i + 1, len(data.models))]

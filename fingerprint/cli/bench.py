@@ -97,21 +97,38 @@ def recorded(
     folder: Annotated[Path, typer.Argument(help="Folder with assistants.jsonl.zst and lineage.csv.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
     calibration: Annotated[
-        Path | None, typer.Option("--calibration", help="Put the fitted panel tier into this calibration file.")
+        Path | None, typer.Option("--calibration", help="Also write the fitted panel calibration to this file.")
     ] = None,
+    date: Annotated[str, typer.Option("--date", help="Date to put into the calibration.")] = "",
+    growth: Annotated[bool, typer.Option("--growth", help="Also time `matrix` on 28, 56 and 112 models.")] = False,
 ) -> None:
-    """Text only, recorded real assistants: documented relations against all other pairs."""
+    """Text only, recorded real models: documented relations against all other pairs."""
     from fingerprint.bench import recorded as bench
-    from fingerprint.calibration.model import Calibration
+    from fingerprint.bench.growth import matrix_growth
 
-    table, tier = bench.run(folder)
+    table, fitted = bench.run(folder, date=date)
+    if growth:
+        table["growth of matrix"] = matrix_growth(folder, common.say)
     text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
     if output is not None:
         common.write_text(text, output)
     if calibration is not None:
-        known = Calibration.model_validate_json(calibration.read_text("utf-8"))
-        fitted = known.model_copy(update={"tiers": {**known.tiers, "panel": tier}})
         common.write_text(fitted.model_dump_json(indent=2) + "\n", calibration)
+    sys.stdout.write(text)
+
+
+@app.command("sequential")
+def sequential(
+    folder: ZooArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+    alpha: Annotated[float, typer.Option("--alpha", min=1e-6, max=0.5, help="Level of the test.")] = 0.01,
+) -> None:
+    """Probes until `compare --sequential` decides, on pairs of known lineage."""
+    from fingerprint.bench import sequential as bench
+
+    text = json.dumps(bench.run(folder, common.say, alpha=alpha), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
     sys.stdout.write(text)
 
 
@@ -145,3 +162,45 @@ def real(
     if output is not None:
         common.write_text(written, output)
     sys.stdout.write(written)
+
+
+@app.command("weights")
+def weights(
+    work: Annotated[Path, typer.Option("--work", help="Folder for the models that are made, a few hundred MB.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of training texts; without it nothing is trained.")
+    ] = None,
+    zoo: Annotated[
+        Path | None, typer.Option("--zoo", help="Folder of trained models with cards, all pairs of them.")
+    ] = None,
+    recordings: Annotated[
+        Path | None, typer.Option("--recordings", help="Folder of recordings with cards, for the sketches.")
+    ] = None,
+    twins: Annotated[int, typer.Option("--twins", min=2, help="Tiny twins to train.")] = 10,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+) -> None:
+    """Error rates of the weights route: everything that people do to weights, against models that began on their own."""
+    from fingerprint.bench import weights as bench
+
+    table = bench.run(work, bench.Inputs(data=data, zoo=zoo, recordings=recordings, twins=twins), common.say)
+    text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
+@app.command("weights-speed")
+def weights_speed(
+    work: Annotated[Path, typer.Option("--work", help="Folder for the models that are made, 8 GB.")],
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A GGUF file of a real model, against a copy of it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+) -> None:
+    """Time, memory and growth of the weights route up to half a billion parameters, and the digest against the disk."""
+    from fingerprint.bench import weights_speed as bench
+
+    text = json.dumps(bench.run(work, model, common.say), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)

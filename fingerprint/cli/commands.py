@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import typer
 
-from fingerprint.cli import bench, collect, compare, demo, library, matrix, probes, report, tree, zoo
+from fingerprint.cli import (
+    bench,
+    claims,
+    collect,
+    compare,
+    demo,
+    identify,
+    library,
+    matrix,
+    probes,
+    report,
+    tree,
+    weights,
+    zoo,
+)
 
 
 def register(app: typer.Typer) -> None:
     """Hang every command on the program."""
     app.command("compare")(compare.compare)
     app.command("collect")(collect.collect)
+    app.command("claims")(claims.claims)
+    app.command("weights")(weights.weights)
+    app.command("identify")(identify.identify)
     app.command("matrix")(matrix.matrix)
     app.command("tree")(tree.tree)
     app.command("report")(report.report)

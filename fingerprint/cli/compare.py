@@ -33,6 +33,10 @@ def compare(
     prior: Annotated[
         float | None, typer.Option("--prior", min=0.0, max=1.0, help="Prior probability of H1; adds a posterior.")
     ] = None,
+    sequential: Annotated[
+        bool, typer.Option("--sequential", help="Ask the most telling probes first, and stop once it is decided.")
+    ] = False,
+    alpha: Annotated[float, typer.Option("--alpha", help="Level at which --sequential stops.")] = 0.01,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and stop.")] = False,
     seed: common.SeedOption = 0,
     temperature: common.TemperatureOption = 1.0,
@@ -58,6 +62,8 @@ def compare(
     )
     if prior is not None and not 0 < prior < 1:
         raise UsageError("A prior of 0 or 1 leaves nothing to learn.", hint="Give a probability between them.")
+    if not 0 < alpha < 1:
+        raise UsageError("The level --alpha must lie between 0 and 1.", hint="0.01 is usual.")
     specs = [suspect, reference, *(control or [])]
     for path in output or []:
         check_format(path)
@@ -69,7 +75,7 @@ def compare(
         reference,
         controls=control or [],
         panel=panel,
-        options=replace(options, prior=prior),
+        options=replace(options, prior=prior, sequential=alpha if sequential else None),
         save_to=recordings,
     )
     deliver(found, json_out=json_out, output=output or [])

@@ -67,3 +67,42 @@ def validate(
                 hint="Probes changed: raise the version and run `fingerprint probes validate --write FILE`.",
             )
         sys.stdout.write(f"{card.name}: {len(probe_set.probes)} probes, {probe_set.digest}\n")
+
+
+@app.command("rank")
+def rank(
+    panel: Annotated[
+        Path | None, typer.Option("--panel", help="Folder of recordings to measure on.", show_default="the shipped models")
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="How many probes to print.")] = None,
+    json_out: Annotated[bool, typer.Option("--json", help="JSON to stdout.")] = False,
+) -> None:
+    """The information of each probe in bits: how much an answer tells of which model gave it."""
+    import json
+
+    from fingerprint import api, shipped
+    from fingerprint.errors import UsageError
+    from fingerprint.evidence.information import rank_probes
+    from fingerprint.text import safe_text
+
+    recordings = api.read_folder(panel) if panel else list(shipped.recordings())
+    found = rank_probes(recordings)[:top]
+    if not found:
+        raise UsageError("No probe was answered by two models.", hint="Information is measured between models.")
+    if json_out:
+        rows = [
+            {
+                "probe": item.prompt.id,
+                "set": item.prompt.set,
+                "bits": round(item.bits, 4),
+                "measured_on": item.measured_on,
+                "models": item.models,
+            }
+            for item in found
+        ]
+        sys.stdout.write(json.dumps({"schema_version": "1.0", "probes": rows}, ensure_ascii=False) + "\n")
+        return
+    for item in found:
+        name = safe_text(item.prompt.id, limit=24)
+        text = safe_text(item.prompt.text, limit=60)
+        sys.stdout.write(f"{item.bits:7.3f}  {item.measured_on:<11}  {name:<14}  {text}\n")

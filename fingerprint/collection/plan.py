@@ -33,6 +33,7 @@ class Plan:
     probes: tuple[Probe, ...]
     sets: tuple[ProbeSetRef, ...]
     settings: Settings
+    repeats: int = REPEATS
 
     def samples(self, probe: Probe) -> list[SampleRequest]:
         return [
@@ -58,8 +59,8 @@ class Plan:
 
     def repeated(self) -> tuple[Probe, ...]:
         """The probes that are asked twice: spread evenly over the plan."""
-        step = max(1, len(self.probes) // REPEATS)
-        return self.probes[::step][:REPEATS]
+        step = max(1, len(self.probes) // max(self.repeats, 1))
+        return self.probes[::step][: self.repeats]
 
     def estimate(self) -> Estimate:
         """Requests and tokens of one model, as far as they can be known without its tokenizer."""

@@ -16,8 +16,10 @@ from fingerprint.evidence.base import MIN_PROMPTS, NOT_EVIDENCE, Evidence, Skipp
 from fingerprint.evidence.case import Case
 from fingerprint.recording import Recording
 from fingerprint.stats.intervals import bootstrap_interval
+from fingerprint.stats.panel import MIN_PANEL
 from fingerprint.stats.permutation import mcnemar
-from fingerprint.stats.textsim import MIN_PANEL, pair_scores
+from fingerprint.stats.textgrams import constants, says_nothing
+from fingerprint.stats.textsim import pair_scores
 
 Floats = NDArray[np.float64]
 #: Balding–Nichols: co-ancestry θ bounds what one match is worth at 1/θ; ε is the chance that a relation does not show.
@@ -28,9 +30,15 @@ _FEWEST_OTHERS = 3
 
 
 def usable_answers(recording: Recording) -> dict[str, tuple[str, ...]]:
-    """Prompt key → answers, without guardrail probes (refusals say nothing of lineage)."""
+    """Prompt key → answers that say something: no guardrail probes, refusals, or texts that ignore the prompt."""
     barred = {prompt.key for prompt in recording.prompts if prompt.set == NOT_EVIDENCE}
-    return {key: texts for key, texts in recording.answers.items() if key not in barred}
+    asked = {key: texts for key, texts in recording.answers.items() if key not in barred}
+    same = constants([texts[0] for texts in asked.values()])
+    kept = {
+        key: tuple(text for text in texts if text.strip() not in same and not says_nothing(text))
+        for key, texts in asked.items()
+    }
+    return {key: texts for key, texts in kept.items() if texts}
 
 
 def opening(answer: str) -> str:

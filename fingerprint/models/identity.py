@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,15 @@ _VOLATILE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "_
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file. The next piece is read while one is digested, so the slower of the two sets the pace."""
+    found = hashlib.sha256()
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as reader:
+        piece = file.read(_CHUNK)
+        while piece:
+            following = reader.submit(file.read, _CHUNK)
+            found.update(piece)
+            piece = following.result()
+    return "sha256:" + found.hexdigest()
 
 
 def weights_digest(files: Sequence[Path]) -> str:

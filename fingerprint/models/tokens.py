@@ -44,3 +44,19 @@ def _bytes_of(token: str, alphabet: dict[str, int]) -> bytes:
     if byte:
         return bytes([int(byte.group(1), 16)])
     return token.replace("▁", " ").encode("utf-8", "surrogatepass")
+
+
+def rows_by_bytes(vocabulary: dict[str, int]) -> dict[str, int]:
+    """Token ids by byte string, as `token_strings` spells them, from the strings of a tokenizer file alone.
+
+    Special tokens cannot be told here and keep their letters; two tokens of the same bytes are left out.
+    """
+    alphabet = _byte_level_alphabet() if any(token.startswith("Ġ") for token in vocabulary) else {}
+    found: dict[str, int] = {}
+    twice: set[str] = set()
+    for token, row in vocabulary.items():
+        spelled = _bytes_of(token, alphabet).decode("latin-1")
+        if spelled in found:
+            twice.add(spelled)
+        found[spelled] = row
+    return {token: row for token, row in found.items() if token not in twice}

@@ -7,16 +7,14 @@ import numpy as np
 from fingerprint.calibration.model import Calibration
 from fingerprint.canonical import finite
 from fingerprint.evidence.align import contexts, dense
-from fingerprint.evidence.base import NOT_EVIDENCE, Evidence, Skipped
+from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
-from fingerprint.evidence.guardrails import HARMFUL, HARMLESS, Refusals, refusals
 from fingerprint.evidence.text import opening
 from fingerprint.recording import Recording
+from fingerprint.report.guardrails import guardrail_part
 from fingerprint.report.schema import (
     CalibrationPart,
     EvidencePart,
-    GuardrailPart,
-    GuardrailRate,
     Hypotheses,
     ModelPart,
     NoiseFloor,
@@ -24,8 +22,9 @@ from fingerprint.report.schema import (
     SkippedPart,
     VerdictPart,
 )
+from fingerprint.report.sequential import sequential_part
+from fingerprint.sequential import Outcome
 from fingerprint.stats.divergence import jensen_shannon
-from fingerprint.stats.intervals import clopper_pearson
 from fingerprint.verdict import Verdict
 
 _DIGITS = 6
@@ -39,6 +38,7 @@ def build_result(
     calibration: Calibration,
     *,
     prior: float | None = None,
+    sequential: Outcome | None = None,
 ) -> Result:
     """The ``result`` part of a report; floats are rounded so that last bits do not matter."""
     log_lr = verdict.log_lr
@@ -55,7 +55,7 @@ def build_result(
         evidence=tuple(_evidence(item, calibration) for item in evidence),
         skipped=tuple(SkippedPart(method=item.method, reason=item.reason) for item in skipped),
         noise_floor=_noise_floor(case.reference),
-        guardrails=_guardrails(case),
+        guardrails=guardrail_part(case),
         calibration=_calibration(calibration, log_lr.tier),
         hypotheses=Hypotheses(
             h1=f"one of {case.suspect.model.name} and {case.reference.model.name} derives from the other, "
@@ -65,6 +65,7 @@ def build_result(
         limits=verdict.limits,
         prior=prior,
         posterior=None if prior is None else _posterior(prior, log_lr.value),
+        sequential=None if sequential is None else sequential_part(case, sequential),
     )
 
 
@@ -125,41 +126,6 @@ def _noise_floor(reference: Recording) -> NoiseFloor:
     matches = [float(opening(texts[0]) == opening(texts[1])) for texts in drawn]
     return NoiseFloor(
         divergence_bits=value, repeated=len(shared), text_match=_round(float(np.mean(matches))) if matches else None
-    )
-
-
-def _guardrails(case: Case) -> GuardrailPart:
-    sides = [(side, [refusals(side, kind) for kind in (HARMFUL, HARMLESS)]) for side in (case.suspect, case.reference)]
-    for side, (harmful, _) in sides:
-        if not harmful.answered:
-            reason = f"{side.model.name} has not answered the probe set {NOT_EVIDENCE}"
-            return GuardrailPart(available=False, reason=reason)
-    (_, mine), (_, theirs) = sides
-    gap = mine[0].refused / mine[0].answered - theirs[0].refused / theirs[0].answered
-    sentence = (
-        f"{case.suspect.model.name} refuses {mine[0].refused} of {mine[0].answered} harmful requests, "
-        f"{case.reference.model.name} {theirs[0].refused} of {theirs[0].answered} (difference {gap:+.0%}). "
-        "Refusals are recognised by their wording; this describes behaviour and is no evidence of lineage."
-    )
-    return GuardrailPart(
-        available=True,
-        suspect_harmful=_rate(mine[0]),
-        reference_harmful=_rate(theirs[0]),
-        suspect_harmless=_rate(mine[1]),
-        reference_harmless=_rate(theirs[1]),
-        sentence=sentence,
-    )
-
-
-def _rate(found: Refusals) -> GuardrailRate:
-    if not found.answered:
-        return GuardrailRate(refused=0, answered=0, rate=None, interval=None)
-    low, high = clopper_pearson(found.refused, found.answered)
-    return GuardrailRate(
-        refused=found.refused,
-        answered=found.answered,
-        rate=_round(found.refused / found.answered),
-        interval=(_round(low), _round(high)),
     )
 
 

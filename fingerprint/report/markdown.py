@@ -39,6 +39,8 @@ def render_markdown(report: Report) -> str:
     ]
     if sentence := words.posterior_sentence(result):
         lines.append(f"- {sentence}")
+    if result.sequential:
+        lines.append(f"- Early stopping: {escape(result.sequential.sentence)}")
     lines += ["", "### Evidence", "", *_table(result.evidence)]
     if result.skipped:
         lines += ["", "### Methods not applied", ""]

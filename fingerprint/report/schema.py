@@ -87,6 +87,13 @@ class GuardrailRate(_Part):
     interval: tuple[FiniteFloat, FiniteFloat] | None
 
 
+class GuardrailGap(_Part):
+    """Rate of the suspect minus rate of the reference, with Newcombe's 95 % interval."""
+
+    value: FiniteFloat
+    interval: tuple[FiniteFloat, FiniteFloat]
+
+
 class GuardrailPart(_Part):
     available: bool
     reason: str = ""
@@ -94,6 +101,12 @@ class GuardrailPart(_Part):
     reference_harmful: GuardrailRate | None = None
     suspect_harmless: GuardrailRate | None = None
     reference_harmless: GuardrailRate | None = None
+    suspect_safe: GuardrailRate | None = Field(None, description="Harmful requests led to safety without a refusal.")
+    reference_safe: GuardrailRate | None = None
+    gap_harmful: GuardrailGap | None = None
+    gap_harmless: GuardrailGap | None = None
+    gap_guarded: GuardrailGap | None = Field(None, description="Refused or led to safety, of the harmful requests.")
+    change: Literal["kept", "dropped", "added", "undecided"] | None = None
     sentence: str = ""
 
 
@@ -106,6 +119,21 @@ class CalibrationPart(_Part):
     unrelated_pairs: int
     families: int
     note: str
+
+
+class SequentialPart(_Part):
+    """Early stopping: e-values as decimal logarithms, valid however often one looked; ``queries`` counts probes."""
+
+    alpha: FiniteFloat
+    decided: Literal["reference", "control", "undecided"]
+    queries: int = Field(description="Probes per model until the decision, or all that were asked.")
+    asked: int
+    available: int
+    log10_e_reference: FiniteFloat = Field(description="Against: not closer to the reference than to every control.")
+    log10_e_control: FiniteFloat = Field(description="Against: no control is closer than the reference.")
+    log10_e_average: FiniteFloat = Field(description="Against: the reference is like a control drawn at random.")
+    controls: tuple[str, ...]
+    sentence: str
 
 
 class Hypotheses(_Part):
@@ -134,6 +162,7 @@ class Result(_Part):
     limits: tuple[str, ...]
     prior: FiniteFloat | None = None
     posterior: FiniteFloat | None = None
+    sequential: SequentialPart | None = None
 
 
 class Run(_Part):

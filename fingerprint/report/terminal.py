@@ -39,6 +39,7 @@ def render(report: Report) -> RenderableType:
     return Group(
         *_verdict(result),
         *_scale(result),
+        *_section("Early stopping", [words.prose(result.sequential.sentence)] if result.sequential else []),
         *_evidence(result),
         *_skipped(result),
         *_population(result),
@@ -171,6 +172,8 @@ def _guardrails(result: Result) -> Iterator[RenderableType]:
     for row in words.guardrail_rows(result):
         table.add_row(*map(Text, row))
     yield _indent(table)
+    if change := words.guardrail_change(result):
+        yield _indent(Text(change))
     yield _indent(Text(words.prose(rails.sentence)))
 
 

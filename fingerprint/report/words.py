@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fingerprint.report.schema import (
         Access,
         EvidencePart,
+        GuardrailGap,
         GuardrailRate,
         Kind,
         NoiseFloor,
@@ -213,19 +214,29 @@ def guardrail_rows(result: Result) -> list[tuple[str, str, str]]:
     return [
         ("Harmful requests", rate(rails.suspect_harmful), rate(rails.reference_harmful)),
         ("Harmless twins", rate(rails.suspect_harmless), rate(rails.reference_harmless)),
+        ("Led to safety", rate(rails.suspect_safe), rate(rails.reference_safe)),
     ]
 
 
 def guardrail_change(result: Result) -> str:
-    """Whether the suspect kept or dropped the reference's refusals; intervals that overlap decide nothing."""
-    mine, theirs = result.guardrails.suspect_harmful, result.guardrails.reference_harmful
-    if mine is None or theirs is None or mine.interval is None or theirs.interval is None:
+    """The gaps with their intervals, and what was kept or dropped; empty where nothing was compared."""
+    rails = result.guardrails
+    if rails.gap_harmful is None:
         return ""
-    if mine.interval[1] < theirs.interval[0]:
-        return "Dropped: the suspect refuses less often than the reference; the intervals do not overlap."
-    if mine.interval[0] > theirs.interval[1]:
-        return "Added: the suspect refuses more often than the reference; the intervals do not overlap."
-    return "Neither kept nor dropped is shown: the intervals of suspect and reference overlap."
+    gap = rails.gap_harmful
+    said = {
+        "kept": "Kept: the suspect refuses as the reference does",
+        "dropped": "Dropped: the suspect refuses less often than the reference",
+        "added": "Added: the suspect refuses more often than the reference",
+        "undecided": "Neither kept nor dropped is shown",
+    }[rails.change or "undecided"]
+    over = "" if rails.gap_harmless is None else f"; on the harmless twins {_gap(rails.gap_harmless)}"
+    return f"{said}: difference {_gap(gap)}{over}."
+
+
+def _gap(gap: GuardrailGap) -> str:
+    low, high = gap.interval
+    return f"{signed(100 * gap.value, 0)} points [{signed(100 * low, 0)}, {signed(100 * high, 0)}]"
 
 
 def calibration_sentence(result: Result) -> str:

@@ -19,6 +19,21 @@ def clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def newcombe(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
+    """95 % interval of the difference of two rates, each given as (successes, trials).
+
+    Hybrid of two Wilson intervals (Newcombe 1998, method 10): (d − √(a² + b²), d + √(c² + e²)). (−1, 1) without trials.
+    """
+    if not first[1] or not second[1]:
+        return -1.0, 1.0
+    rates = [successes / trials for successes, trials in (first, second)]
+    ends = [binomtest(successes, trials).proportion_ci(0.95, method="wilson") for successes, trials in (first, second)]
+    gap = rates[0] - rates[1]
+    low = gap - np.hypot(rates[0] - ends[0].low, ends[1].high - rates[1])
+    high = gap + np.hypot(ends[0].high - rates[0], rates[1] - ends[1].low)
+    return float(max(low, -1.0)), float(min(high, 1.0))
+
+
 def cluster_weights(clusters: int, rounds: int, seed: int) -> Floats:
     """Bootstrap weights, shape (rounds, clusters): how often each cluster is drawn."""
     rng = np.random.default_rng(seed)

@@ -85,6 +85,11 @@ def usable(answers: Table) -> list[list[str | None]]:
     return [_usable_row([_clean(answer) for answer in row]) for row in answers]
 
 
+def says_nothing(answer: str) -> bool:
+    """Whether an answer is blank or a refusal: a missing value, never a match."""
+    return _clean(answer) is None
+
+
 def _clean(answer: str | None) -> str | None:
     if answer is None:
         return None
@@ -97,15 +102,19 @@ def _clean(answer: str | None) -> str | None:
 
 
 def _usable_row(row: list[str | None]) -> list[str | None]:
-    counts = Counter(text.strip() for text in row if text is not None)
-    total = sum(counts.values())
-    banned = {
+    banned = constants([text for text in row if text is not None])
+    return [None if text is None or text.strip() in banned else text for text in row]
+
+
+def constants(row: Sequence[str]) -> set[str]:
+    """Outputs that ignore the prompt, by the rules of `usable`, without the blanks around them."""
+    counts = Counter(text.strip() for text in row)
+    return {
         text
         for text, count in counts.items()
         if count >= _CONSTANT_PROMPTS
-        and (count == total or (len(text) >= _CONSTANT_CHARS and count >= _CONSTANT_SHARE * total))
+        and (count == len(row) or (len(text) >= _CONSTANT_CHARS and count >= _CONSTANT_SHARE * len(row)))
     }
-    return [None if text is None or text.strip() in banned else text for text in row]
 
 
 def tokenise(table: Table) -> Tokens:

@@ -8,64 +8,62 @@ models × models matrices.  Several views of the same answers are compared, each
 ``trigrams``   word trigrams, those that a single model used included
 ``lines``      how lines begin: list marks, headings, the first words of every point
 ``closings``   the last words of the answers
-``openings``   the first words of the answers; each prompt in units of its own spread over pairs
+``openings``   the first words of the answers
 ``phrases``    all word 1-to-3-grams: the plain baseline, and all there is below six models
 ``length``     correlation over prompts of log length minus the mean log length for that prompt
 ``numbers``    correlation of stated numbers ("calm: 7", or a bare "7") minus the mean for that question
+``choices``    the letters chosen in multiple-choice questions, weighted by rarity
+``verbosity``  no similarity: how far two models are apart in mean log length, what they are normalised for
 =============  =========================================================================================
 
 The n-gram views are cosines with every n-gram weighted by its rarity among the models that answered the
 prompt, log[(N + 1)/(models that used it)]: rarity stands for the population frequency in a forensic match
-(Balding and Nichols 1994).  Raw similarity depends on how much and how predictably a model talks, so each
-view is normalised against the panel (``panel_normalise``; after AS-norm in speaker verification).
+(Balding and Nichols 1994).  Each view of the five comes twice: plain, and *centred*, the cosine of what is
+left of the answers when the mean over models for that prompt is taken away (``textcentre``).  What all say
+to a prompt, as a memorised text or a stock phrase, is gone from the latter; what a family says stays.  Raw
+similarity depends on how much and how predictably a model talks, so each view is normalised against the
+panel (``panel.panel_normalise``; after AS-norm in speaker verification).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from fingerprint.stats import textgrams as tg
+from fingerprint.stats.panel import MIN_PANEL, panel_normalise
+from fingerprint.stats.textcentre import centred_cosine
+from fingerprint.stats.textchoices import choice_share, choice_similarity
 from fingerprint.stats.textnumbers import masked_correlation, number_similarity, numeric_share
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-MIN_PANEL = 6
-"""Models that it takes before a pair can be normalised against the others."""
-_NEEDS_PANEL = ("shared", "trigrams", "lines", "closings", "openings")
+VIEWS = ("shared", "trigrams", "lines", "closings", "openings")
+CENTRED = "centred "
 _MIN_LENGTHS = 5  # prompts before a correlation of lengths means anything
-_NUMERIC = 0.5  # share of numeric answers from which numbers are compared
+_COMPARED_AS_SUCH = 0.5  # share of numeric answers (of choices) from which numbers (letters) are compared
 _TINY = 1e-9
-_FLOOR = 0.02  # a row's spread is not believed below this part of the panel's
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusionWeights:
-    """Weights of the views in a score; they are divided by the sum of those that the answers support."""
-
-    shared: float = 0.0
-    trigrams: float = 0.0
-    lines: float = 0.0
-    closings: float = 0.0
-    openings: float = 0.0
-    length: float = 0.0
-    numbers: float = 0.0
-
 
 # Equal weights, on purpose: logistic regressions on these views, fitted with whole families held out, did
-# not beat them (docs/log.md), and equal weights cannot have learned our models by heart.  Numbers outweigh
-# the text of numeric answers three to one, as they do in discrimination there.
-LINEAGE = FusionWeights(shared=1, trigrams=1, lines=1, closings=1, numbers=12)
-# Openings and length see imitation better than descent; shared rare phrases see descent.
-IMITATION = FusionWeights(trigrams=1, lines=1, closings=1, openings=1, length=1, numbers=15)
+# not beat them (docs/log.md), and equal weights cannot have learned our models by heart.  Numbers and choices
+# are weighed against all views of the text together.
+_DESCENT = ("shared", "trigrams", "lines", "closings")
+LINEAGE: Mapping[str, float] = {
+    **dict.fromkeys((*_DESCENT, *(CENTRED + view for view in _DESCENT)), 1.0),
+    "numbers": 12.0,
+    "choices": 4.0,
+}
+# Openings and length see imitation better than descent; what a family alone says sees descent.
+IMITATION: Mapping[str, float] = {
+    **dict.fromkeys(("trigrams", "lines", "closings", "openings", "length"), 1.0),
+    "numbers": 7.5,
+    "choices": 2.5,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +94,9 @@ def pair_scores(answers: tg.Table) -> PairScores:
     models = len(common)
     normalised = models >= MIN_PANEL
     off = ~np.eye(models, dtype=bool)
-    missing = {name for name, matrix in components.items() if not np.any(matrix[off])}
+    missing = {name for name, matrix in components.items() if not np.any(matrix[off]) and name != "verbosity"}
     if not normalised:
-        missing |= {*_NEEDS_PANEL, "panel"}
+        missing |= {*VIEWS, *(CENTRED + view for view in VIEWS), "panel"}
     plain = np.where(off, components["phrases"], 0.0)
     return PairScores(
         score=fuse(components, LINEAGE, per_model=True) if normalised else plain,
@@ -116,64 +114,48 @@ def text_similarity(answers: tg.Table) -> tuple[dict[str, Floats], Ints]:
     A view that the answers cannot support is zero everywhere.
     """
     table = tg.usable(answers)
-    models = len(table)
-    tokens = tg.tokenise(table)
+    tokens, models = tg.tokenise(table), len(table)
     totals, common = _prompt_views(tokens, models)
     views = {name: _over_prompts(total, common) for name, total in totals.items()}
-    views["length"] = _length(tokens, models)
-    numeric = numeric_share(table) >= _NUMERIC
-    views["numbers"] = number_similarity(table) if numeric else np.zeros((models, models))
+    lengths = _lengths(tokens, models)
+    views["length"] = masked_correlation(np.log(lengths + 5), lengths > 0, _MIN_LENGTHS)
+    talk = verbosity(lengths)
+    views["verbosity"] = np.abs(talk[:, None] - talk[None])
+    nothing = np.zeros((models, models))
+    views["numbers"] = number_similarity(table) if numeric_share(table) >= _COMPARED_AS_SUCH else nothing
+    views["choices"] = choice_similarity(table) if choice_share(table) >= _COMPARED_AS_SUCH else nothing
     return views, common.astype(np.int64)
 
 
-def fuse(components: Mapping[str, Floats], weights: FusionWeights, *, per_model: bool) -> Floats:
+def verbosity(lengths: Floats) -> Floats:
+    """(models,) mean over prompts of log length minus the median for the prompt; lengths are (models × prompts)."""
+    logs = np.where(lengths > 0, np.log(lengths + 5), np.nan)
+    logs = logs[:, np.isfinite(logs).any(axis=0)]
+    if not logs.size:
+        return np.zeros(len(lengths))
+    logs -= np.nanmedian(logs, axis=0)
+    seen = np.isfinite(logs).sum(axis=1)
+    return np.asarray(np.where(np.isfinite(logs), logs, 0.0).sum(axis=1) / np.maximum(seen, 1), np.float64)
+
+
+def fuse(components: Mapping[str, Floats], weights: Mapping[str, float], *, per_model: bool) -> Floats:
     """Weighted mean of the normalised views that are not zero everywhere, (models × models)."""
+    apart = components.get("verbosity")
     models = len(next(iter(components.values())))
     off = ~np.eye(models, dtype=bool)
     total, used = np.zeros((models, models)), 0.0
-    for field in fields(weights):
-        weight = float(getattr(weights, field.name))
-        matrix = components[field.name]
+    for name, weight in weights.items():
+        matrix = components[name]
         if weight and np.any(matrix[off]):
-            total += weight * panel_normalise(matrix, per_model=per_model)
+            total += weight * panel_normalise(matrix, per_model=per_model, apart=apart)
             used += weight
     return total / used if used else total
 
 
-def panel_normalise(matrix: Floats, *, per_model: bool = True) -> Floats:
-    """How far each pair stands out, (models × models); the diagonal is 0.
-
-    Per model: z_ij = ½[(s_ij − m_i)/d_i + (s_ij − m_j)/d_j], m_i the median of row i without the diagonal
-    and d_i the geometric mean of its standard deviation and its scaled median absolute deviation.  The
-    latter alone sees a crowd in every large family, the former alone hides the family behind its size.
-    Otherwise, and below ``MIN_PANEL`` models, m and d are those of all pairs.
-    """
-    models = len(matrix)
-    if models < 2:
-        return np.zeros((models, models))
-    off = ~np.eye(models, dtype=bool)
-    everyone = matrix[off][None]
-    middle = np.full(models, np.median(everyone))
-    spread = np.full(models, _spread(everyone)[0])
-    if per_model and models >= MIN_PANEL:
-        rows = matrix[off].reshape(models, models - 1)
-        middle = np.median(rows, axis=1)
-        spread = np.maximum(_spread(rows), _FLOOR * spread)
-    spread = np.where(spread > _TINY, spread, 1.0)
-    one_sided = (matrix - middle[:, None]) / spread[:, None]
-    return np.asarray(np.where(off, (one_sided + one_sided.T) / 2, 0.0), np.float64)
-
-
-def _spread(rows: Floats) -> Floats:
-    """Geometric mean of two spreads; where over half the values are equal, the standard deviation."""
-    deviation = rows.std(axis=1)
-    robust = 1.4826 * np.median(np.abs(rows - np.median(rows, axis=1, keepdims=True)), axis=1)
-    return np.asarray(np.where(robust > _TINY, np.sqrt(robust * deviation), deviation), np.float64)
-
-
 def _prompt_views(tokens: tg.Tokens, models: int) -> tuple[dict[str, Floats], Floats]:
     """Sums over prompts of each view's cosines, and the number of prompts that a pair has in common."""
-    totals = {name: np.zeros((models, models)) for name in ("phrases", *_NEEDS_PANEL)}
+    names = ("phrases", *VIEWS, *(CENTRED + view for view in VIEWS))
+    totals = {name: np.zeros((models, models)) for name in names}
     common = np.zeros((models, models))
     table = tg.hash_table(tokens.size)
     for column in tokens.columns:
@@ -183,6 +165,10 @@ def _prompt_views(tokens: tg.Tokens, models: int) -> tuple[dict[str, Floats], Fl
         common += np.outer(present, present)
         flat = tg.flatten(column)
         views = _body(flat, table, present) | _edges(flat, table, tokens.newline, present)
+        for name in VIEWS:
+            totals[CENTRED + name] += centred_cosine(views[name], present)
+        # Some prompts dictate the opening, so each counts by how far a pair stands out on it.
+        views["openings"] = _standardised(views["openings"], present)
         for name, matrix in views.items():
             totals[name] += matrix
     return totals, common
@@ -211,8 +197,6 @@ def _edges(flat: tg.Flat, table: Ints, newline: int, present: Bools) -> dict[str
     for name, (doc, hashes) in parts.items():
         grams = tg.bag(doc, hashes, len(present))
         views[name] = tg.cosine(grams, np.log((present.sum() + 1) / grams.use))
-    # Some prompts dictate the opening, so each counts by how far a pair stands out on it.
-    views["openings"] = _standardised(views["openings"], present)
     return views
 
 
@@ -235,8 +219,7 @@ def _over_prompts(total: Floats, common: Floats) -> Floats:
     return np.asarray((mean + mean.T) / 2, np.float64)
 
 
-def _length(tokens: tg.Tokens, models: int) -> Floats:
-    """Correlation over common prompts of prompt-centred log(tokens + 5), (models × models)."""
+def _lengths(tokens: tg.Tokens, models: int) -> Floats:
+    """Tokens of every answer, (models × prompts)."""
     counts = [[len(ids) for ids in column] for column in tokens.columns]
-    lengths = np.array(counts, np.float64).reshape(-1, models).T
-    return masked_correlation(np.log(lengths + 5), lengths > 0, _MIN_LENGTHS)
+    return np.array(counts, np.float64).reshape(-1, models).T

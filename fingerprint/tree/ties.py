@@ -18,11 +18,10 @@ from fingerprint.calibration.ties import TEXT, TOPK
 from fingerprint.evidence.align import Aligned, align
 from fingerprint.evidence.base import MIN_PROMPTS, Skipped
 from fingerprint.evidence.text import usable_answers
-from fingerprint.matrix import SMALLEST_PANEL
 from fingerprint.recording import Recording
 from fingerprint.stats import residual, sketches
 from fingerprint.stats.panelsketch import PanelSketch
-from fingerprint.verdict import ACCUSE, TEXT_TIE
+from fingerprint.verdict import ACCUSE, SMALLEST_PANEL, TEXT_TIE
 
 Floats = NDArray[np.float64]
 FEATURE = "partial_tie"
