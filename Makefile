@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= ../shared/data
 
-.PHONY: demo test lint bench bench-small bench-null bench-real bench-recorded bench-weights zoo docs clean
+.PHONY: demo test lint bench bench-small bench-null bench-real bench-recorded bench-weights bench-growth zoo docs clean
 
 demo: $(READY)
 	$(BIN)/fingerprint demo --out demo-reports
@@ -48,8 +48,10 @@ bench-weights: $(READY)
 	$(BIN)/fingerprint bench weights --work build/weights --data $(DATA)/text --recordings bench/zoo -o bench/weights.json
 	$(BIN)/fingerprint bench weights-speed --work build/weights-speed -o bench/weights-speed.json
 
-docs: $(READY)
+# The checked-in schema, and the site in site/ (works offline once installed).
+docs: $(VENV)/.docs
 	$(BIN)/fingerprint schema > fingerprint/report/report.schema.json
+	$(BIN)/python -m mkdocs build --clean --quiet
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -60,5 +62,13 @@ $(VENV)/.dev: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+# Time and memory for up to 3,000 models on synthetic recordings; takes an hour and 12 GB of disk for the largest.
+bench-growth: $(READY)
+	$(BIN)/fingerprint bench growth --work build/growth -o bench/growth.json
+
 clean:
-	rm -rf $(VENV) build demo-reports *.egg-info
+	rm -rf $(VENV) build site demo-reports *.egg-info

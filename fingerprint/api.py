@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fingerprint import recording_file, shipped
+from fingerprint import library, library_archive, recording_file, shipped
 from fingerprint._version import __version__
 from fingerprint.calibration.model import Calibration
 from fingerprint.calibration.model import shipped as shipped_calibration
@@ -249,18 +249,27 @@ def save(recordings: Sequence[Recording], folder: Path) -> list[Path]:
 
 
 def read_folder(folder: Path) -> list[Recording]:
-    """All recordings of a folder, in order of name.
+    """All recordings of a folder, of a reference library or of the archive of one, in order of name.
 
     Raises:
-        UsageError: it is no folder or holds none.
+        UsageError: it is no folder or holds none; a library is damaged.
 
     """
+    if library_archive.is_archive(folder):
+        return library_archive.open_archive(folder).recordings()
+    if library.is_library(folder):
+        return library.Library.open(folder).recordings()
+    return [recording_file.read(path) for path in folder_files(folder)]
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """The files of recordings in a plain folder, in order of name."""
     if not folder.is_dir():
         raise UsageError(f"There is no folder of recordings {folder}.")
     paths = sorted(path for path in folder.iterdir() if path.name.endswith((".jsonl", ".jsonl.zst")))
     if not paths:
         raise UsageError(f"The folder {folder} holds no recording (.jsonl or .jsonl.zst).")
-    return [recording_file.read(path) for path in paths]
+    return paths
 
 
 def matrix(folder: Path, calibration: PanelCalibration | None = None) -> tuple[tuple[str, ...], list[PairRow]]:

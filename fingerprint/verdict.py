@@ -362,3 +362,19 @@ def _limits(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> 
         limits.append("The direction is not determined: the statistics are symmetric in suspect and reference.")
     limits.extend(mismatch.sentence for mismatch in mismatches(case.suspect, case.reference))
     return limits
+
+
+# Family trees
+
+#: Differences between a rounded copy and its original are spread evenly over a step (0.29 steps); changes of this size by
+#: training would take at least 4 % of the values to another step, so share and spread together show who was rounded.
+ROUNDING_SPREAD = (0.25, 0.33)
+#: An edge of a family tree is shown from this bootstrap support on (Hillis and Bull 1993: 70 % is right 95 % of the time).
+SUPPORT = 0.7
+#: Text ties two models of a panel from a likelihood ratio of twenty on: panels differ in character.
+TEXT_TIE = 1.3
+
+
+def is_rounding(*, share: float, spread: float) -> bool:
+    """Whether values are another model's, rounded: the share that rounding explains, the spread in steps."""
+    return share >= SAME_ROUNDED and ROUNDING_SPREAD[0] <= spread <= ROUNDING_SPREAD[1]

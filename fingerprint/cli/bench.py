@@ -73,6 +73,59 @@ def null(
     sys.stdout.write(text)
 
 
+@app.command("tree")
+def tree(
+    folder: ZooArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Put the fitted tier into this file (ties.json).")
+    ] = None,
+    replicates: Annotated[int, typer.Option("--replicates", min=1, help="Bootstrap replicates.")] = 100,
+) -> None:
+    """Do trees show the true pedigrees of a zoo?  Ours beside neighbour joining on the distances of peers."""
+    from fingerprint.bench import tree as bench
+    from fingerprint.bench.zoo import read_zoo
+    from fingerprint.calibration.ties import TOPK, shipped, with_tier
+
+    table, tier = bench.run(read_zoo(folder), shipped(), replicates, common.say)
+    text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    if calibration is not None:
+        common.write_text(with_tier(calibration.read_text("utf-8"), TOPK, tier), calibration)
+    sys.stdout.write(text)
+
+
+@app.command("growth")
+def growth(
+    work: Annotated[Path, typer.Option("--work", help="Folder for synthetic recordings; those that are there are kept.")],
+    sizes: Annotated[str, typer.Option("--sizes", help="Numbers of models.")] = "10,30,100,300,1000,3000",
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
+    recorded: Annotated[
+        Path | None, typer.Option("--recorded", help="Recorded assistants: how well sketched scores agree with exact ones.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Put the tier of sketched scores into this file.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+) -> None:
+    """Time and memory of matrix, identify and tree for more and more models, with exponents."""
+    from fingerprint.bench import scale, sketched
+    from fingerprint.calibration.ties import TEXT, with_tier
+
+    work.mkdir(parents=True, exist_ok=True)
+    counts = [int(size) for size in sizes.split(",") if size.strip()]
+    table = scale.run(counts, work, workers, common.say) if counts else {}
+    if recorded is not None:
+        table["agreement"], tier = sketched.run(recorded)
+        if calibration is not None:
+            common.write_text(with_tier(calibration.read_text("utf-8"), TEXT, tier), calibration)
+    text = json.dumps(table, indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
 @app.command("recorded")
 def recorded(
     folder: Annotated[Path, typer.Argument(help="Folder with assistants.jsonl.zst and lineage.csv.")],

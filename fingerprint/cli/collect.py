@@ -1,18 +1,23 @@
-"""``fingerprint collect``: record one model, to compare later without it."""
+"""``fingerprint collect``: record models, to compare later without them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fingerprint.cli import common
 
+if TYPE_CHECKING:
+    from fingerprint.api import Options
+
 
 def collect(
-    model: Annotated[str, typer.Argument(help="The model to record.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The recording: .jsonl or .jsonl.zst.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL…", help="The models to record.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The recording: .jsonl or .jsonl.zst; a folder for many models.")
+    ],
     score: Annotated[
         list[Path] | None, typer.Option("--score", help="A recording whose answers the model shall score too.")
     ] = None,
@@ -23,15 +28,14 @@ def collect(
     store: common.StoreOption = None,
     max_requests: common.MaxRequestsOption = None,
     quiet: common.QuietOption = False,
+    engine: common.EngineOption = "here",
+    workers: common.WorkersOption = 2,
+    ray_address: common.RayAddressOption = "",
 ) -> None:
-    """Ask a model all probes and write a recording. Run again to go on after an interruption."""
+    """Ask models all probes and write recordings. Run again to go on after an interruption."""
     from fingerprint import api, recording_file
     from fingerprint.errors import OutputError
 
-    if not output.name.endswith((".jsonl", ".jsonl.zst")):
-        raise OutputError(f"{output} has no ending of a recording.", hint="Use .jsonl or .jsonl.zst.")
-    if not output.parent.is_dir():
-        raise OutputError(f"{output} cannot be written: there is no folder {output.parent}.", hint="Create it first.")
     options = common.make_options(
         probes=probes,
         seed=seed,
@@ -41,9 +45,31 @@ def collect(
         max_requests=max_requests,
         quiet=quiet,
     )
-    recording = api.collect(model, options, [recording_file.read(path) for path in score or []])
+    if len(models) > 1 or output.is_dir():
+        _collect_many(models, output, options, (engine, workers, ray_address), scored=bool(score))
+        return
+    if not output.name.endswith((".jsonl", ".jsonl.zst")):
+        raise OutputError(f"{output} has no ending of a recording.", hint="Use .jsonl or .jsonl.zst.")
+    if not output.parent.is_dir():
+        raise OutputError(f"{output} cannot be written: there is no folder {output.parent}.", hint="Create it first.")
+    recording = api.collect(models[0], options, [recording_file.read(path) for path in score or []])
     recording_file.write(recording, output)
     common.say(
         f"{output}: {len(recording.prompts)} prompts, {len(recording.samples)} answers, "
         f"{len(recording.distributions)} distributions, digest {recording.digest[:19]}"
     )
+
+
+def _collect_many(models: list[str], folder: Path, options: Options, where: tuple[str, int, str], *, scored: bool) -> None:
+    from fingerprint.collection.execution import engine
+    from fingerprint.errors import ModelError, UsageError
+    from fingerprint.many import record_many
+
+    if scored:
+        raise UsageError("--score is for one model at a time.")
+    name, workers, address = where
+    found = record_many(models, options, folder, engine(name, workers=workers, address=address), common.say)
+    failed = [each for each in found if each.error]
+    if failed:
+        hint = "The reasons stand above; the others are recorded. Run again to go on."
+        raise ModelError(f"{len(failed)} of {len(found)} models were not recorded.", hint=hint)

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from fingerprint.cli import bench, claims, collect, compare, demo, identify, matrix, probes, report, weights, zoo
+from fingerprint.cli import (
+    bench,
+    claims,
+    collect,
+    compare,
+    demo,
+    identify,
+    library,
+    matrix,
+    probes,
+    report,
+    tree,
+    weights,
+    zoo,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -15,9 +29,11 @@ def register(app: typer.Typer) -> None:
     app.command("weights")(weights.weights)
     app.command("identify")(identify.identify)
     app.command("matrix")(matrix.matrix)
+    app.command("tree")(tree.tree)
     app.command("report")(report.report)
     app.command("schema")(report.schema)
     app.command("demo")(demo.demo)
+    app.add_typer(library.app, name="library")
     app.add_typer(probes.app, name="probes")
     app.add_typer(zoo.app, name="zoo")
     app.add_typer(bench.app, name="bench")

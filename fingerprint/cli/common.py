@@ -23,6 +23,13 @@ MaxRequestsOption = Annotated[
     int | None, typer.Option("--max-requests", min=0, help="Stop cleanly after this many requests to models.")
 ]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="Where shards run: here, processes (on this machine), or ray (a cluster).")
+]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes of the engine `processes`.")]
+RayAddressOption = Annotated[
+    str, typer.Option("--ray-address", help="Address of a Ray cluster.", show_default="one started on this machine")
+]
 OutputOption = Annotated[
     list[Path] | None, typer.Option("-o", "--output", help="Write to a file as well; the ending decides the format.")
 ]

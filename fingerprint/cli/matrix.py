@@ -17,21 +17,25 @@ def matrix(
     json_out: Annotated[bool, typer.Option("--json", help="JSON to stdout.")] = False,
     output: Annotated[list[Path] | None, typer.Option("-o", "--output", help="Write .json or .csv.")] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many pairs to print.")] = 20,
+    engine: common.EngineOption = "here",
+    workers: common.WorkersOption = 2,
+    ray_address: common.RayAddressOption = "",
 ) -> None:
     """Compare all models of a folder with each other by their answers, strongest pairs first."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from fingerprint import api
+    from fingerprint import many
     from fingerprint import matrix as all_pairs
+    from fingerprint.collection.execution import engine as named
     from fingerprint.errors import OutputError
     from fingerprint.text import safe_text
 
     for path in output or []:
         if path.suffix not in {".json", ".csv"}:
             raise OutputError(f"{path} has no known ending.", hint="Use .json or .csv.")
-    names, rows = api.matrix(folder)
+    names, rows = many.matrix(folder, named(engine, workers=workers, address=ray_address))
     text = json.dumps(all_pairs.as_json(names, rows), ensure_ascii=False, allow_nan=False) + "\n"
     for path in output or []:
         common.write_text(text if path.suffix == ".json" else all_pairs.as_csv(rows), path)

@@ -32,14 +32,18 @@ def build(
     data: Annotated[Path, typer.Option("--data", help="Folder of the corpora that the recipe names.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the models; finished ones are kept.")],
     workers: Annotated[int, typer.Option("--workers", min=1, help="Models trained at a time.")] = 2,
+    engine: common.EngineOption = "processes",
+    ray_address: common.RayAddressOption = "",
 ) -> None:
     """Train the models of a recipe. Run again to go on after an interruption."""
+    from fingerprint.collection.execution import engine as named
     from fingerprint.errors import ModelError, UsageError
     from fingerprint.zoo.build import BuildError, build_zoo
     from fingerprint.zoo.recipe import RecipeError, load_recipe
 
     try:
-        build_zoo(load_recipe(recipe), data, out, workers, common.say)
+        shards = named(engine, address=ray_address) if engine == "ray" else None
+        build_zoo(load_recipe(recipe), data, out, 1 if engine == "here" else workers, common.say, shards)
     except RecipeError as error:
         raise UsageError(str(error)) from error
     except BuildError as error:

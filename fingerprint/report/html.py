@@ -20,7 +20,7 @@ def render_html(report: Report) -> str:
     strips = [(part, pictures.strip(part, result.reference.name)) for part in pictures.main_methods(result.evidence)]
     models: list[tuple[str, ModelPart]] = [("Suspect", result.suspect), ("Reference", result.reference)]
     models += [("Control", control) for control in result.controls]
-    return _template().render(
+    return template("report.html.j2").render(
         report=report,
         result=result,
         words=words,
@@ -32,7 +32,8 @@ def render_html(report: Report) -> str:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template of this package, with every string made harmless."""
     environment = Environment(
         loader=PackageLoader("fingerprint.report"),
         autoescape=True,
@@ -42,7 +43,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _harmless(value: Any) -> Any:

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 #: Probabilities below this are not told apart: they are mostly the tail of a cut-off list.
 FLOOR = 1e-4
-_RIDGE = 1e-6
+RIDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def partial(gram: Floats, first: int, second: int, others: Sequence[int]) -> flo
     inner = gram[np.ix_(pair, pair)]
     if rest:
         base = gram[np.ix_(rest, rest)]
-        base = base + _RIDGE * (np.trace(base) / len(rest) + 1e-12) * np.eye(len(rest))
+        base = base + RIDGE * (np.trace(base) / len(rest) + 1e-12) * np.eye(len(rest))
         cross = gram[np.ix_(rest, pair)]
         inner = inner - cross.T @ np.linalg.solve(base, cross)
     return _correlation(inner)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from fingerprint.zoo.recipe import Recipe
 from fingerprint.zoo.tables import TRAINED, Model
 
 if TYPE_CHECKING:
+    from fingerprint.collection.execution import Engine
     from fingerprint.zoo.mechanisms import Workbench
 
 Say = Callable[[str], None]
@@ -40,11 +42,19 @@ def _silent(_: str) -> None:
     pass
 
 
-def build_zoo(recipe: Recipe, data_dir: Path, out_dir: Path, workers: int = 2, progress: Say = _silent) -> list[Card]:
+def build_zoo(
+    recipe: Recipe,
+    data_dir: Path,
+    out_dir: Path,
+    workers: int = 2,
+    progress: Say = _silent,
+    engine: Engine | None = None,
+) -> list[Card]:
     """Builds what is missing of a recipe in `out_dir`; returns all cards in the order of the recipe.
 
     With one worker everything runs in this process. Each worker computes on one thread, whatever their number, so the
-    number of workers never changes a weight.
+    number of workers never changes a weight. An ``engine`` takes the place of the workers; ``data_dir`` and ``out_dir``
+    must then be the same place for all of them.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     cards = {m.id: card for m in recipe.models if (card := _finished(recipe, m, out_dir)) is not None}
@@ -52,7 +62,8 @@ def build_zoo(recipe: Recipe, data_dir: Path, out_dir: Path, workers: int = 2, p
     if len(cards) < len(recipe.models):
         _prepare_tokenizers(recipe, data_dir, out_dir, progress)
         run = _Run(recipe=recipe, data_dir=data_dir, out_dir=out_dir, say=progress, cards=cards)
-        failures = run.here() if workers == 1 else run.in_processes(workers)
+        alone = run.here if workers == 1 else lambda: run.in_processes(workers)
+        failures = alone() if engine is None else run.on(engine)
         if failures:
             raise BuildError("; ".join(failures))
     return [cards[m.id] for m in recipe.models]
@@ -135,6 +146,26 @@ class _Run:
                     else:
                         failures.append(self._failed(model, error))
 
+    def on(self, engine: Engine) -> list[str]:
+        """Wave by wave: all models whose parents are finished, each a shard."""
+        failures: list[str] = []
+        tried: set[str] = set()
+        while True:
+            ready = [
+                m
+                for m in self.recipe.models
+                if m.id not in self.cards and m.id not in tried and all(p in self.cards for p in m.parents)
+            ]
+            if not ready:
+                return failures
+            tried |= {model.id for model in ready}
+            work = partial(_try_model, recipe=self.recipe, data_dir=self.data_dir, out_dir=self.out_dir)
+            for model, (card, error) in zip(ready, engine.map(work, [m.id for m in ready]), strict=True):
+                if card is None:
+                    failures.append(self._failed(model, RuntimeError(error)))
+                else:
+                    self._done(card, 0.0)
+
     def _done(self, card: Card, seconds: float) -> None:
         self.cards[card.id] = card
         parents = ", ".join(f"{p} {b:.3f}" for p, b in card.parents_held_out_bits_per_byte.items())
@@ -148,6 +179,14 @@ class _Run:
         sentence = f"model '{model.id}' could not be built ({type(error).__name__}: {error})"
         self.say(sentence)
         return sentence
+
+
+def _try_model(model_id: str, *, recipe: Recipe, data_dir: Path, out_dir: Path) -> tuple[Card | None, str]:
+    """A model built by a worker far away: its card, or the fault in words, since a fault there must not end the others."""
+    try:
+        return build_model(recipe, model_id, data_dir, out_dir), ""
+    except Exception as error:  # any fault of one model must not lose the others
+        return None, f"{type(error).__name__}: {error}"
 
 
 def build_model(recipe: Recipe, model_id: str, data_dir: Path, out_dir: Path, say: Say = _silent) -> Card:

@@ -1,0 +1,123 @@
+"""How time and memory grow with the number of models: synthetic recordings with a planted pedigree.
+
+Each model is a habit (its own preference among words, line beginnings and closings) on top of what a prompt asks for; every
+fifth model has a parent and keeps three quarters of its habit. Every size runs in a process of its own, so that memory
+is that of the size alone; times are wall times with the recordings on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fingerprint import recording_file
+from fingerprint.canonical import digest
+from fingerprint.recording import ModelInfo, ProbeSetRef, Prompt, Recording, Sample
+
+PROMPTS, WORDS = 400, 150
+_VOCABULARY, _TOPIC, _HABIT = 20_000, 400, 1_500
+EVERY, _KEPT = 5, 0.75
+
+
+def synthetic(count: int, folder: Path, prompts: int = PROMPTS) -> dict[str, str]:
+    """Write ``count`` recordings; returns child → parent. Those that are there are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = _words()
+    topics = [np.random.default_rng([7, prompt]).choice(_VOCABULARY, _TOPIC, replace=False) for prompt in range(prompts)]
+    asked = tuple(
+        Prompt(id=f"p{k:03d}", text=f"Question number {k}: tell me about it.", set="synthetic") for k in range(prompts)
+    )
+    parents = {f"model-{child:04d}": f"model-{child - 1:04d}" for child in range(1, count) if child % EVERY == 0}
+    for model in range(count):
+        path = folder / f"model-{model:04d}.jsonl.zst"
+        if not path.is_file():
+            recording_file.write(_recording(model, words, topics, asked), path)
+    return parents
+
+
+def _words() -> np.ndarray[Any, np.dtype[np.str_]]:
+    rng = np.random.default_rng(1)
+    letters = np.array(list("etaoinshrdlucmfwypvbgk"))
+    return np.array(["".join(rng.choice(letters, rng.integers(2, 9))) + f"{k % 7 or ''}" for k in range(_VOCABULARY)])
+
+
+def _recording(model: int, words: Any, topics: Sequence[Any], asked: tuple[Prompt, ...]) -> Recording:
+    habit = _habit(model)
+    if model and model % EVERY == 0:
+        mine = np.random.default_rng([3, model]).random(_HABIT) < _KEPT
+        habit = np.where(mine, _habit(model - 1), habit)
+    rng = np.random.default_rng([5, model])
+    samples = []
+    for prompt, topic in zip(asked, topics, strict=True):
+        chosen = np.where(rng.random(WORDS) < 0.5, rng.choice(topic, WORDS), rng.choice(habit, WORDS))
+        tokens = words[chosen]
+        lines = [" ".join(tokens[start : start + 15]) + "." for start in range(0, WORDS, 15)]
+        samples.append(Sample(prompt=prompt.id, draw=0, text="\n".join(lines)))
+    info = ModelInfo(name=f"model-{model:04d}", kind="synthetic", digest=digest(["synthetic", model]))
+    ref = ProbeSetRef(name="synthetic", version="1", digest=digest("synthetic"))
+    return Recording(model=info, probe_sets=(ref,), prompts=asked, samples=tuple(samples))
+
+
+def _habit(model: int) -> Any:
+    """Words in the order of a power law, so that each model repeats a few of its own."""
+    rng = np.random.default_rng([2, model])
+    own = rng.choice(_VOCABULARY, _HABIT)
+    return own[np.minimum((rng.pareto(1.0, _HABIT) * 30).astype(int), _HABIT - 1)]
+
+
+def measure(what: str, count: int, folder: Path, workers: int) -> dict[str, Any]:
+    """Time one task at one size in this process; called in a fresh one by `run`."""
+    from fingerprint.bench import scale_tasks
+
+    started = time.monotonic()
+    task = scale_tasks.Task(folder=folder, count=count, workers=workers)
+    found = scale_tasks.TASKS[what](task)
+    seconds = time.monotonic() - started
+    # Workers end here, so that what they used is counted.
+    task.close()
+    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = own.ru_maxrss + others.ru_maxrss * (workers if workers > 1 else 0)
+    cpu = sum(each.ru_utime + each.ru_stime for each in (own, others))
+    return {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "gib": round(peak / 2**20, 2), **found}
+
+
+def run(sizes: Sequence[int], work: Path, workers: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """All tasks at all sizes, and the exponents of a power law fitted from 100 models on."""
+    from fingerprint.bench import scale_tasks
+
+    rows: dict[str, dict[str, Any]] = {what: {} for what in scale_tasks.TASKS}
+    synthetic(max(sizes), work)
+    for count in sorted(sizes):
+        for what in scale_tasks.TASKS:
+            if count > scale_tasks.LIMITS.get(what, count):
+                continue
+            command = [sys.executable, "-m", "fingerprint.bench.scale", what, str(count), str(work), str(workers)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own module
+            row = json.loads(done.stdout) if done.returncode == 0 else {"failed": done.stderr.strip()[-200:]}
+            rows[what][str(count)] = row
+            say(f"{what} of {count}: {row}")
+    return {"prompts": PROMPTS, "words": WORDS, "workers": workers, "tasks": rows, "exponents": exponents(rows)}
+
+
+def exponents(rows: dict[str, dict[str, Any]], least: int = 100) -> dict[str, dict[str, float]]:
+    """Slope of log time and log memory over log models."""
+    found = {}
+    for what, sizes in rows.items():
+        kept = [(int(count), row) for count, row in sizes.items() if int(count) >= least and "seconds" in row]
+        if len(kept) > 1:
+            x = np.log([count for count, _ in kept])
+            columns = {key: np.log([max(row[key], 1e-3) for _, row in kept]) for key in ("seconds", "gib")}
+            found[what] = {key: round(float(np.polyfit(x, column, 1)[0]), 2) for key, column in columns.items()}
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(measure(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))))

@@ -1,0 +1,59 @@
+"""``fingerprint tree``: who belongs together in a folder of recordings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fingerprint.cli import common
+
+_ENDINGS = (".json", ".nwk", ".newick", ".html", ".svg")
+
+
+def tree(
+    folder: Annotated[Path, typer.Argument(help="Folder of recordings, a library, or an archive of one.")],
+    json_out: Annotated[bool, typer.Option("--json", help="JSON to stdout.")] = False,
+    newick_out: Annotated[bool, typer.Option("--newick", help="Newick to stdout.")] = False,
+    output: Annotated[list[Path] | None, typer.Option("-o", "--output", help="Write .json, .nwk, .html or .svg.")] = None,
+    replicates: Annotated[int, typer.Option("--replicates", min=0, max=10_000, help="Bootstrap replicates.")] = 100,
+    cut: Annotated[
+        float | None, typer.Option("--support", min=0.0, max=1.0, help="Forks below are left open. [default: 0.7]")
+    ] = None,
+    seed: common.SeedOption = 0,
+) -> None:
+    """Group the models of a folder into families, by weights and behaviour, and draw what is supported."""
+    from fingerprint import api
+    from fingerprint.calibration.ties import shipped
+    from fingerprint.errors import OutputError, UsageError
+    from fingerprint.tree import page, picture
+    from fingerprint.tree.grow import grow
+    from fingerprint.tree.model import newick
+    from fingerprint.tree.panel import Settings
+    from fingerprint.verdict import SUPPORT
+
+    for path in output or []:
+        if path.suffix not in _ENDINGS:
+            raise OutputError(f"{path} has no known ending.", hint=f"Use {', '.join(_ENDINGS)}.")
+    recordings = api.read_folder(folder)
+    if len(recordings) < 2:
+        raise UsageError(f"{folder} holds one recording only.", hint="A tree needs two; add more with collect.")
+    settings = Settings(replicates=replicates, seed=seed, cut=SUPPORT if cut is None else cut)
+    found = grow(recordings, shipped(), settings)
+    text = json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False) + "\n"
+    for path in output or []:
+        if path.suffix == ".json":
+            common.write_text(text, path)
+        elif path.suffix == ".html":
+            common.write_text(page.render_page(found), path)
+        elif path.suffix == ".svg":
+            common.write_text(picture.standalone(found), path)
+        else:
+            common.write_text(newick(found.root) + "\n", path)
+    if json_out or newick_out:
+        sys.stdout.write(text if json_out else newick(found.root) + "\n")
+        return
+    sys.stdout.write("\n".join(page.lines(found)) + "\n")

@@ -1,0 +1,150 @@
+"""Work on many models, a shard each, on any engine: record them, sketch their answers, train them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fingerprint import api, library, library_archive, recording_file, sketch_store
+from fingerprint.calibration.model import LogLR, Tier
+from fingerprint.calibration.ties import TEXT
+from fingerprint.calibration.ties import shipped as shipped_ties
+from fingerprint.canonical import sha256
+from fingerprint.collection.collect import silent
+from fingerprint.collection.execution import Engine
+from fingerprint.collection.store import default_root
+from fingerprint.errors import FingerprintError
+from fingerprint.matrix import PairRow
+from fingerprint.recording import Recording
+from fingerprint.text import safe_file_name, safe_text
+from fingerprint.verdict import panel_kind
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What became of one model: the file of its recording, or why there is none."""
+
+    spec: str
+    path: str = ""
+    digest: str = ""
+    error: str = ""
+    exit_code: int = 0
+
+
+def record_many(
+    specs: Sequence[str], options: api.Options, folder: Path, engine: Engine, say: Callable[[str], None]
+) -> list[Recorded]:
+    """Record models into a folder, each in a file of its own; one that fails does not stop the others.
+
+    The store and the folder must be the same place for all workers (on many machines: a shared one). A worker
+    that is lost loses one model's turn; what it had collected is in the store, and the turn is taken again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # A progress display belongs to this terminal and cannot travel.
+    work = partial(_record, options=replace(options, progress=silent), folder=str(folder.absolute()))
+    found = []
+    for place, each in enumerate(engine.map(work, list(specs)), start=1):
+        found.append(each)
+        what = each.path or f"failed: {safe_text(each.error, limit=400)}"
+        say(f"{place} of {len(specs)}: {safe_text(each.spec)}: {what}")
+    return found
+
+
+def _record(spec: str, *, options: api.Options, folder: str) -> Recorded:
+    try:
+        recording = api.record([spec], options)[0]
+        path = Path(folder) / f"{safe_file_name(recording.model.name)}-{recording.model.digest[7:15]}.jsonl.zst"
+        recording_file.write(recording, path)
+    except FingerprintError as error:
+        return Recorded(spec=spec, error=str(error), exit_code=error.exit_code)
+    return Recorded(spec=spec, path=str(path), digest=recording.digest)
+
+
+#: From this many models on, pairs are scored from sketches: comparing every n-gram of every pair would take hours.
+LARGE = 300
+
+
+def recording_files(folder: Path) -> list[tuple[Path, str]]:
+    """The recordings of a folder, a library or an archive of one, with their digests where a list gives them."""
+    if library_archive.is_archive(folder):
+        opened = library_archive.open_archive(folder)
+    elif library.is_library(folder):
+        opened = library.Library.open(folder)
+    else:
+        return [(path, sha256(path.read_bytes())) for path in api.folder_files(folder)]
+    return [(opened.root / entry.file, entry.sha256) for entry in opened.checked()]
+
+
+def matrix(folder: Path, engine: Engine) -> tuple[tuple[str, ...], list[PairRow]]:
+    """All pairs of a folder: as `api.matrix` up to `LARGE` models, from sketches, with their own calibration, beyond."""
+    files = recording_files(folder)
+    if len(files) <= LARGE:
+        return api.matrix(folder)
+    names = sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
+    sketch_store.make(names, engine)
+    panel = sketch_store.load(names)
+    scores, common, tier = panel.scores(), panel.common(), shipped_ties().tiers[TEXT]
+    shown = [safe_text(path.name.removesuffix(".zst").removesuffix(".jsonl")) for path in names.files]
+    return tuple(shown), [_row(shown, scores, common, tier, pair) for pair in combinations(range(len(shown)), 2)]
+
+
+def _row(
+    names: Sequence[str], scores: Floats, common: npt.NDArray[np.float32], tier: Tier, pair: tuple[int, int]
+) -> PairRow:
+    score, shared = float(scores[pair]), int(common[pair])
+    uncapped = tier.log10_lr({"sketch_z": score})
+    log_lr = LogLR.bounded("panel", uncapped, (uncapped, uncapped), tier.bounds if shared else (0.0, 0.0))
+    return PairRow(
+        a=names[pair[0]],
+        b=names[pair[1]],
+        log10_lr=log_lr.value,
+        log10_lr_uncapped=log_lr.uncapped,
+        kind=panel_kind(log_lr, shared),
+        score=round(score, 4),
+        # Manner is not sketched; the likelihood ratio above rests on descent alone.
+        imitation=0.0,
+        shared_prompts=shared,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """A model of a panel by its sketched score with a suspect; ``log10_lr`` is uncapped and ranks, no more."""
+
+    name: str
+    file: Path
+    score: float
+    log10_lr: float
+
+
+def nearest(suspect: Recording, folder: Path, engine: Engine, top: int = 20) -> list[Near]:
+    """The models of a panel that are nearest to a suspect, from kept sketches: seconds for thousands.
+
+    A list to look at, not an accusation: among thousands some stranger is always near. Compare the suspect with them.
+    """
+    files = recording_files(folder)
+    names = sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
+    sketch_store.make(names, engine)
+    scores, tier = sketch_store.rank(suspect, names), shipped_ties().tiers[TEXT]
+    return [
+        Near(
+            name=safe_text(names.files[place].name.removesuffix(".zst").removesuffix(".jsonl")),
+            file=names.files[place],
+            score=round(float(scores[place]), 4),
+            log10_lr=round(tier.log10_lr({"sketch_z": float(scores[place])}), 4),
+        )
+        for place in np.argsort(-scores, kind="stable")[:top]
+    ]
+
+
+def sketch_folder(folder: Path) -> Path:
+    """Where the sketches of a panel are kept: inside a library, else in the user's cache."""
+    return folder / "index" if library.is_library(folder) else default_root() / "sketches"

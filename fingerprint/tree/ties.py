@@ -1,0 +1,218 @@
+"""Ties by behaviour: for all pairs of a panel a log10 likelihood ratio, and how it moves when probes are drawn again.
+
+Where models give next-token distributions, the tie of two of them is the partial correlation of their residuals with
+all other lineages of the panel regressed out (an edge of a Gaussian graphical model: Whittaker 1990), one model standing
+for all that share its weights. Where they give text, it is the panel score of `matrix`, from sketches of the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.calibration.model import Calibration, Tier
+from fingerprint.calibration.ties import TEXT, TOPK
+from fingerprint.evidence.align import Aligned, align
+from fingerprint.evidence.base import MIN_PROMPTS, Skipped
+from fingerprint.evidence.text import usable_answers
+from fingerprint.recording import Recording
+from fingerprint.stats import residual, sketches
+from fingerprint.stats.panelsketch import PanelSketch
+from fingerprint.verdict import ACCUSE, SMALLEST_PANEL, TEXT_TIE
+
+Floats = NDArray[np.float64]
+FEATURE = "partial_tie"
+#: Fewest lineages with distributions that can be regressed on each other.
+FEWEST = 6
+_LARGEST = 0.999999
+_WEAK = ACCUSE - 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ties:
+    """``uncapped`` and ``capped`` (models, models): log10 likelihood ratios of a tie, 0 where nothing is known.
+
+    ``replicates`` (draws, pairs) holds ``uncapped`` again with the probes drawn anew, pairs in the order of
+    `numpy.triu_indices`; ``notes`` says what the ties rest on and what was left out.
+    """
+
+    uncapped: Floats
+    capped: Floats
+    replicates: NDArray[np.float32]
+    notes: tuple[str, ...]
+
+    def replicate(self, draw: int) -> Floats:
+        """One replicate as a symmetric matrix."""
+        return square(self.replicates[draw], len(self.uncapped))
+
+
+def square(pairs: NDArray[np.float32] | Floats, models: int) -> Floats:
+    """A symmetric matrix from its upper triangle."""
+    found = np.zeros((models, models))
+    rows, columns = np.triu_indices(models, 1)
+    found[rows, columns] = found[columns, rows] = pairs
+    return found
+
+
+def behaviour_ties(
+    recordings: Sequence[Recording], lineages: Sequence[Sequence[int]], calibration: Calibration, *, draws: int, seed: int
+) -> Ties:
+    """Ties of all pairs, by distributions where both sides give them and by text elsewhere.
+
+    Args:
+        recordings: the panel.
+        lineages: places of models that share weights; only ties between lineages are told by behaviour.
+        calibration: its tiers ``panel_topk`` and ``panel`` turn scores into likelihood ratios.
+        draws: bootstrap replicates over probes.
+        seed: of the bootstrap.
+
+    """
+    rng = np.random.default_rng(seed)
+    top, used, notes = _top_ties(recordings, lineages, calibration.tiers.get(TOPK), draws, rng)
+    if top is not None and len(used) == len(recordings):
+        return top
+    text = _text_ties(recordings, calibration, draws, rng)
+    text = replace(text, notes=(*text.notes, *notes))
+    return text if top is None else _over(text, top, used)
+
+
+def _top_ties(
+    recordings: Sequence[Recording],
+    lineages: Sequence[Sequence[int]],
+    tier: Tier | None,
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[Ties | None, list[int], tuple[str, ...]]:
+    """Ties by distributions, the places of the models that they are between; else why there are none."""
+    places = [place for place, recording in enumerate(recordings) if recording.distributions]
+    if tier is None or len(places) < 2:
+        return None, [], ()
+    table = align(recordings[places[0]], recordings[places[1]], [recordings[place] for place in places[2:]])
+    if isinstance(table, Skipped):
+        return None, [], (f"distributions are not compared: {table.reason}",)
+    used = [*places[:2], *(places[2 + place] for place in table.used)]
+    inside = [[used.index(model) for model in lineage if model in used] for lineage in lineages]
+    inside = [lineage for lineage in inside if lineage]
+    if len(inside) < FEWEST:
+        return None, [], (f"distributions of {len(inside)} lineages only, {FEWEST} are needed to regress on each other",)
+    return _partial_ties(table, inside, tier, draws, rng), used, ()
+
+
+def _over(text: Ties, top: Ties, used: Sequence[int]) -> Ties:
+    """The ties by distributions in place of those by text, for the models that have both."""
+    uncapped, capped = text.uncapped.copy(), text.capped.copy()
+    uncapped[np.ix_(used, used)], capped[np.ix_(used, used)] = top.uncapped, top.capped
+    models = len(uncapped)
+    rows, columns = np.triu_indices(models, 1)
+    place = np.full(models, -1)
+    place[list(used)] = np.arange(len(used))
+    both = (place[rows] >= 0) & (place[columns] >= 0)
+    first, second = np.sort([place[rows[both]], place[columns[both]]], axis=0)
+    order = first * len(used) - first * (first + 1) // 2 + second - first - 1
+    replicates = text.replicates.copy()
+    replicates[:, both] = top.replicates[:, order]
+    return Ties(uncapped=uncapped, capped=capped, replicates=replicates, notes=(*top.notes, *text.notes))
+
+
+def panel_partials(gram: Floats, lineages: Sequence[Sequence[int]]) -> Floats:
+    """Fisher z of the partial correlation of any two models of different lineages, one of every other regressed out.
+
+    Args:
+        gram: inner products of the models' centred log-probabilities, (models, models).
+        lineages: places of models that share weights, the first of each stands for it.
+
+    Returns:
+        (models, models), 0 within a lineage.
+
+    """
+    models = len(gram)
+    where = np.zeros(models, np.int64)
+    for row, lineage in enumerate(lineages):
+        where[list(lineage)] = row
+    heads = [lineage[0] for lineage in lineages]
+    rows = np.zeros((models, len(lineages)))
+    for row, lineage in enumerate(lineages):
+        for model in lineage:
+            chosen = heads.copy()
+            chosen[row] = model
+            rows[model] = _inverse_partials(gram[np.ix_(chosen, chosen)])[row]
+    # Of a pair, each side stood for its lineage against the other's head; both views are averaged.
+    table = np.arctanh(np.clip(rows, -_LARGEST, _LARGEST))[:, where]
+    table = (table + table.T) / 2
+    table[where[:, None] == where[None]] = 0.0
+    return np.asarray(table, np.float64)
+
+
+def _inverse_partials(gram: Floats) -> Floats:
+    base = gram + residual.RIDGE * (np.trace(gram) / len(gram) + 1e-12) * np.eye(len(gram))
+    precision = np.linalg.inv(base)
+    scale = np.sqrt(np.maximum(np.diag(precision), 1e-300))
+    return np.asarray(-precision / scale[:, None] / scale[None], np.float64)
+
+
+def _partial_ties(
+    table: Aligned, lineages: Sequence[Sequence[int]], tier: Tier, draws: int, rng: np.random.Generator
+) -> Ties:
+    grams = residual.gram_matrices(table.probabilities, table.prompts)
+    models, prompts = len(table.probabilities), len(grams.by_prompt)
+    upper = np.triu_indices(models, 1)
+    uncapped = _log_lrs(tier, panel_partials(grams.total(), lineages))
+    found = np.zeros((draws, len(upper[0])), np.float32)
+    for draw in range(draws):
+        times = np.bincount(rng.integers(0, prompts, prompts), minlength=prompts).astype(np.float64)
+        found[draw] = _log_lrs(tier, panel_partials(grams.total(times), lineages))[upper]
+    note = f"next-token distributions after {prompts} prompts, {len(lineages)} lineages regressed on each other"
+    return Ties(uncapped=uncapped, capped=np.clip(uncapped, *tier.bounds), replicates=found, notes=(note,))
+
+
+def _log_lrs(tier: Tier, scores: Floats) -> Floats:
+    zero = tier.log10_lr(dict.fromkeys(tier.features, 0.0))
+    slope = tier.log10_lr(dict.fromkeys(tier.features, 1.0)) - zero
+    return np.asarray(zero + slope * scores, np.float64)
+
+
+def _text_ties(recordings: Sequence[Recording], calibration: Calibration, draws: int, rng: np.random.Generator) -> Ties:
+    """Panel scores of sketched answers; a panel below `SMALLEST_PANEL` is no population, and text then ties nobody."""
+    answers = [usable_answers(recording) for recording in recordings]
+    keys = list(dict.fromkeys(key for found in answers for key in found))
+    tier = calibration.tiers.get(TEXT)
+    if tier is None or not MIN_PROMPTS <= len(keys) <= sketches.MOST_PROMPTS:
+        return _no_ties(len(recordings), draws, f"{len(keys)} prompts are answered, so text ties nobody")
+    if len(recordings) < SMALLEST_PANEL:
+        note = f"too few models ({SMALLEST_PANEL} are needed) for a likelihood ratio from text alone, so text ties nobody"
+        return _no_ties(len(recordings), draws, note)
+    panel = PanelSketch.of([[found[key][0] if key in found else None for key in keys] for found in answers])
+    return ties_of_panel(panel, tier, draws, rng)
+
+
+def ties_of_panel(panel: PanelSketch, tier: Tier, draws: int, rng: np.random.Generator) -> Ties:
+    """Ties of models whose answers are sketched; pairs with too few common prompts have none."""
+    models = len(panel.values)
+    upper = np.triu_indices(models, 1)
+    known = panel.common() >= MIN_PROMPTS
+    uncapped = np.where(known, _log_lrs(tier, panel.scores()), 0.0)
+    np.fill_diagonal(uncapped, 0.0)
+    slope = tier.log10_lr(dict.fromkeys(tier.features, 1.0)) - tier.log10_lr(dict.fromkeys(tier.features, 0.0))
+    replicates = panel.deviations(draws, rng)
+    replicates *= np.float32(slope)
+    replicates += uncapped[upper].astype(np.float32)
+    replicates[:, ~known[upper]] = 0.0
+    note = f"text of answers to {panel.answered.shape[1]} prompts"
+    capped = np.clip(uncapped, *tier.bounds)
+    # What text must show is more than what distributions must, so below it no tie may reach `ACCUSE`.
+    weak = uncapped < TEXT_TIE
+    capped[weak] = np.minimum(capped[weak], _WEAK)
+    replicates[replicates < TEXT_TIE] = np.minimum(replicates[replicates < TEXT_TIE], _WEAK)
+    return Ties(uncapped=uncapped, capped=capped, replicates=replicates, notes=(note,))
+
+
+def _no_ties(models: int, draws: int, note: str) -> Ties:
+    return Ties(
+        uncapped=np.zeros((models, models)),
+        capped=np.zeros((models, models)),
+        replicates=np.zeros((draws, models * (models - 1) // 2), np.float32),
+        notes=(note,),
+    )
