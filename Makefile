@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/fingerprint demo --out demo-reports
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check fingerprint tests
