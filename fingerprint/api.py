@@ -81,8 +81,9 @@ def compare(
         FingerprintError: with one sentence; everything that was collected is kept in the store.
 
     """
-    from fingerprint.report.build import build_result
-    from fingerprint.report.schema import Report, Run
+    from fingerprint.code import library_versions, source_digest
+    from fingerprint.report.build import build_result, make_report
+    from fingerprint.report.schema import Run
 
     options, started, clock = options or Options(), datetime.now(UTC), time.monotonic()
     population = read_folder(panel) if panel else shipped.recordings()
@@ -96,7 +97,7 @@ def compare(
     case = make_case(recordings, population, seed=options.settings.seed)
     evidence, skipped = examine(case)
     tensors, closed = open_tensor_evidence(case, [suspect, reference, *controls])
-    evidence, skipped = (*tensors, *evidence), (*closed, *skipped)
+    evidence, skipped = (*(item.rounded() for item in tensors), *evidence), (*closed, *skipped)
     calibration = options.calibration or shipped_calibration()
     verdict = decide(case, evidence, calibration)
     result = build_result(case, evidence, skipped, verdict, calibration, prior=options.prior, sequential=outcome)
@@ -105,8 +106,10 @@ def compare(
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
         settings={"probes": options.probes, "temperature": options.settings.temperature, "seed": options.settings.seed},
+        code=source_digest(),
+        versions=library_versions(),
     )
-    return Report(result=result, run=run)
+    return make_report(result, run)
 
 
 def make_case(recordings: Sequence[Recording], panel: Sequence[Recording], *, seed: int = 0) -> Case:

@@ -164,7 +164,12 @@ def calibrate(zoo: Zoo, scored: Sequence[Scored], *, name: str, date: str) -> Ca
 def _labelled(scored: Sequence[Scored], names: Sequence[str]) -> list[LabelledPair]:
     # A chain or a sibling is neither hypothesis; the weights decide on derived pairs long before behaviour does.
     return [
-        LabelledPair(features=item.features, related=item.pair.truth in _LINEAGE, pedigree=item.pair.pedigree)
+        LabelledPair(
+            features=item.features,
+            related=item.pair.truth in _LINEAGE,
+            pedigree=item.pair.pedigree,
+            stratum=item.pair.stratum,
+        )
         for item in scored
         if item.pair.truth != "related" and set(names) <= set(item.features)
     ]
