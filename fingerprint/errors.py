@@ -5,6 +5,7 @@
     │   ├── SpecError           2  a model spec cannot be read
     │   ├── ProbeError          2  a probe set is unknown or malformed
     │   ├── RecordingError      2  a recording cannot be read or does not fit
+    │   ├── PolicyError         2  a policy cannot be read
     │   └── OutputError         2  a result cannot be written where it was asked
     ├── ModelError              4  a model could not be reached or loaded
     │   ├── ModelRefused        4  a model is not trusted: pickle, remote code
@@ -46,6 +47,10 @@ class ProbeError(UsageError):
 
 
 class RecordingError(UsageError):
+    pass
+
+
+class PolicyError(UsageError):
     pass
 
 

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fingerprint.canonical import digest
+from fingerprint.errors import UsageError
+from fingerprint.text import safe_text
 
 SHIPPED = "zoo.json"
 #: The package's own population stretches this far in model size before a likelihood ratio is refused.
@@ -128,6 +131,21 @@ def shipped() -> Calibration:
     """The calibration that comes with the package."""
     path = resources.files("fingerprint.calibration") / "data" / SHIPPED
     return Calibration.model_validate(json.loads(path.read_text("utf-8")))
+
+
+def read(path: Path) -> Calibration:
+    """A calibration from its file.
+
+    Raises:
+        UsageError: it cannot be read or is none.
+
+    """
+    try:
+        return Calibration.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"The calibration {path} cannot be read: {error.strerror or error}.") from error
+    except ValidationError as error:
+        raise UsageError(f"{path} is not a calibration: {safe_text(error.errors()[0]['msg'])}.") from error
 
 
 @cache

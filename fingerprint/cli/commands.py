@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from fingerprint.cli import bench, claims, collect, compare, demo, identify, matrix, probes, report, weights, zoo
+from fingerprint.cli import (
+    bench,
+    check,
+    claims,
+    collect,
+    compare,
+    demo,
+    identify,
+    matrix,
+    probes,
+    report,
+    verify,
+    weights,
+    zoo,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -15,6 +29,8 @@ def register(app: typer.Typer) -> None:
     app.command("weights")(weights.weights)
     app.command("identify")(identify.identify)
     app.command("matrix")(matrix.matrix)
+    app.command("check")(check.check)
+    app.command("verify")(verify.verify)
     app.command("report")(report.report)
     app.command("schema")(report.schema)
     app.command("demo")(demo.demo)
