@@ -152,6 +152,6 @@ def read(path: Path) -> Calibration:
 def known() -> dict[str, Calibration]:
     """All calibrations that the package holds, superseded ones too, by digest: old reports are read with their own."""
     files = sorted((resources.files("fingerprint.calibration") / "data").iterdir(), key=lambda file: file.name)
-    texts = [file.read_text("utf-8") for file in files if file.name.endswith(".json")]
+    texts = [file.read_text("utf-8") for file in files if file.name.startswith("zoo") and file.name.endswith(".json")]
     found = [Calibration.model_validate(json.loads(text)) for text in texts]
     return {calibration.digest: calibration for calibration in found}

@@ -229,6 +229,7 @@ class Result(_Part):
     posterior: FiniteFloat | None = None
     sequential: SequentialPart | None = None
     seed: int = Field(default=0, description="Seed of the resampling statistics.")
+    protocol_differences: tuple[str, ...] = Field(default=(), description="In what the two sides were not asked alike.")
     panel_recordings: tuple[str, ...] = Field(default=(), description="Digests of the panel's recordings, in order.")
     examples: tuple[ExamplePart, ...] = ()
     seal: SealPart | None = None

@@ -8,7 +8,7 @@ took, say) is covered by the report's own digest, which shows a change but not w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fingerprint.calibration.model import Calibration
@@ -16,6 +16,7 @@ from fingerprint.errors import UsageError
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
 from fingerprint.evidence.methods import examine
+from fingerprint.evidence.protocol import without_system
 from fingerprint.recording import ModelInfo, ProbeSetRef, Prompt, Protocol, Recording, TensorSketch
 from fingerprint.report.build import build_result
 from fingerprint.report.schema import EvidencePart, ModelPart, Report, Result
@@ -23,7 +24,9 @@ from fingerprint.verdict import decide
 
 #: Parts that only the recordings can give again.
 _FROM_RECORDINGS = {"suspect", "reference", "controls", "panel", "panel_recordings", "noise_floor", "guardrails"}
-_FROM_RECORDINGS |= {"examples", "skipped", "seal"}
+_FROM_RECORDINGS |= {"examples", "skipped", "seal", "sequential"}
+#: Prompts whose two sides went through different channels are shown by one.
+_COMMON = "a prompt in common"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +72,23 @@ def verify_from(report: Report, recordings: Sequence[Recording], calibrations: M
     result = report.result
     case = _case(result, recordings)
     evidence, skipped = examine(case)
+    # Whole tensors are in no recording: what was read from open weights is taken as the report has it.
+    fresh = {item.method for item in (*evidence, *skipped)}
+    evidence = (*(_evidence(part) for part in result.evidence if part.method not in fresh), *evidence)
+    stated = [part for part in result.skipped if part.method not in fresh]
+    skipped = (*(Skipped(method=part.method, reason=part.reason) for part in stated), *skipped)
     what = f"the whole result, from {2 + len(case.others)} recordings"
-    return _compared(report, case, evidence, skipped, calibrations, what=what, left_out={"seal"})
+    if kept := len(evidence) + len(skipped) - len(fresh):
+        what += f", but for {kept} methods that read open weights"
+    return _compared(report, case, evidence, skipped, calibrations, what=what, left_out={"seal", "sequential"})
 
 
 def outline(result: Result) -> Case:
     """The case as far as a verdict looks at it beside the evidence: who, how asked, through which channels."""
     suspect, reference, *controls = (_outline(part) for part in (result.suspect, result.reference, *result.controls))
+    if "channel" in result.protocol_differences:
+        suspect = replace(suspect, prompts=(Prompt(id=_COMMON, text=_COMMON, channel="chat"),))
+        reference = replace(reference, prompts=(Prompt(id=_COMMON, text=_COMMON, channel="raw"),))
     return Case(suspect=suspect, reference=reference, controls=tuple(controls), seed=result.seed)
 
 
@@ -103,7 +116,7 @@ def _outline(part: ModelPart) -> Recording:
         model=info,
         protocol=protocol,
         probe_sets=tuple(ProbeSetRef(name=s.name, version=s.version, digest=s.digest) for s in part.probe_sets),
-        prompts=tuple(Prompt(id=channel, text=channel, channel=channel) for channel in part.channels),
+        prompts=(Prompt(id=_COMMON, text=_COMMON),),
         sketch=(open_weights,) if "weights" in part.access else (),
     )
 
@@ -126,6 +139,8 @@ def _evidence(part: EvidencePart) -> Evidence:
 
 def _case(result: Result, recordings: Sequence[Recording]) -> Case:
     known = {recording.digest: recording for recording in recordings}
+    # Sides under different system prompts are compared by the words of the probes alone.
+    known |= {bare.digest: bare for recording in recordings if (bare := without_system(recording)).digest not in known}
     by_name = {recording.model.name: recording for recording in recordings}
 
     def find(digest: str, name: str) -> Recording:
