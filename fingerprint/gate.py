@@ -13,7 +13,17 @@ from fingerprint.code import STATISTICS, source_digest
 from fingerprint.collection.plan import Settings
 from fingerprint.errors import FingerprintError, PolicyError
 from fingerprint.models.spec import parse_spec
-from fingerprint.policy import Decision, Finding, Observed, PolicyFile, Rule, judge, read_policy
+from fingerprint.policy import (
+    ClaimTest,
+    Decision,
+    Finding,
+    Observed,
+    PolicyFile,
+    Rule,
+    judge,
+    judge_claims,
+    read_policy,
+)
 from fingerprint.probes import load
 from fingerprint.report.baseline import Baseline, read_baseline
 from fingerprint.report.schema import Report
@@ -38,6 +48,7 @@ def check(
     options: api.Options | None = None,
     baseline: Path | None = None,
     rules: Sequence[str] = (),
+    claims_only: bool = False,
 ) -> Checked:
     """Decide a policy.
 
@@ -46,6 +57,7 @@ def check(
         options: store, budget, progress; probes and settings are the policy's.
         baseline: a file of earlier comparisons; what is in it unchanged is not compared again. It need not exist yet.
         rules: only the rules with these ids.
+        claims_only: only what models declare of their origin, which needs their files and asks no model.
 
     Raises:
         FingerprintError: a policy, file or probe set is wrong. A model that cannot be reached is a finding.
@@ -54,9 +66,11 @@ def check(
     file = policy if isinstance(policy, PolicyFile) else read_policy(Path(policy))
     gate = _Gate(file, options or api.Options(), read_baseline(baseline) if baseline else Baseline())
     chosen = _chosen(file, rules)
+    if claims_only:
+        chosen = [rule.model_copy(update={"forbid": None}) for rule in chosen if rule.claims]
     findings = tuple(finding for rule in chosen for finding in gate.findings(rule))
     # A run over some rules keeps what was known of the others.
-    fresh = Baseline(reports={**(gate.baseline.reports if rules else {}), **gate.kept})
+    fresh = Baseline(reports={**(gate.baseline.reports if rules or claims_only else {}), **gate.kept})
     return Checked(decision=Decision(file=file, findings=findings), reports=gate.reports, baseline=fresh)
 
 
@@ -83,7 +97,23 @@ class _Gate:
         self.reports: dict[tuple[str, str], Report] = {}
 
     def findings(self, rule: Rule) -> list[Finding]:
-        return [self._compared(rule, against) for against in rule.against]
+        claims = [self._claims(rule)] if rule.claims else []
+        return [*claims, *(self._compared(rule, against) for against in rule.against if rule.forbidden)]
+
+    def _claims(self, rule: Rule) -> Finding:
+        """What the subject declares of its origin, tested with the weights at hand."""
+        from fingerprint.claims import check_claims
+
+        against = [self.file.resolve(spec) for spec in rule.against]
+        try:
+            found = check_claims(self.file.resolve(rule.subject), against=against, seed=self.file.policy.seed)
+        except FingerprintError as error:
+            if error.exit_code != _UNREACHABLE:
+                raise
+            return Finding(rule=rule, against="", outcome="error", reason=str(error))
+        tests = [ClaimTest(parent=item.claim.parent, status=item.status, reason=item.reason) for item in found]
+        outcome, reason = judge_claims(rule, tests)
+        return Finding(rule=rule, against="", outcome=outcome, reason=reason)
 
     def _compared(self, rule: Rule, against: str) -> Finding:
         specs = [self.file.resolve(spec) for spec in (rule.subject, against, *rule.controls)]

@@ -13,7 +13,9 @@ it is tested (``against``, with ``controls``), and which kinds of relation it fo
     against = ["recordings/acme.jsonl.zst"]
     controls = ["recordings/alike-1.jsonl.zst", "recordings/alike-2.jsonl.zst"]
 
-Relative paths are read from the folder of the policy.
+Relative paths are read from the folder of the policy. With ``claims`` a rule tests what the subject declares of its
+origin, with the weights in ``against`` (``NAME=SPEC`` ties one to a declared name); models are then compared only if the
+rule also says what it forbids.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ Claims = Literal["supported", "not-contradicted"]
 #: From the best to the worst: a decision is as bad as its worst finding.
 _SEVERITY: tuple[Outcome, ...] = ("passed", "undecided", "error", "failed")
 _EXIT: dict[Outcome, int] = {"passed": 0, "failed": 1, "undecided": 3, "error": 4}
-_LINEAGE: frozenset[Kind] = frozenset({"same", "derived", "distilled"})
+_LINEAGE: tuple[Kind, ...] = ("same", "derived", "distilled")
 _FILES = {"path", "gguf", "rec"}
 
 
@@ -52,18 +54,23 @@ class Rule(BaseModel):
     subject: Annotated[str, Field(min_length=1)]
     against: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     controls: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    forbid: Annotated[tuple[Kind, ...], Field(min_length=1)] = ("same", "derived", "distilled")
+    forbid: Annotated[tuple[Kind, ...], Field(min_length=1)] | None = None
     min_log10_lr: Annotated[FiniteFloat, Field(ge=0)] = ACCUSE
     on_undecided: Literal["undecided", "fail", "pass"] = "undecided"
     claims: Claims | None = None
 
     @model_validator(mode="after")
     def _sensible(self) -> Rule:
-        if not self.against and not self.claims:
-            raise ValueError("a rule needs models in `against`, or `claims`")
-        if "inconclusive" in self.forbid:
+        if self.forbid and "inconclusive" in self.forbid:
             raise ValueError("`inconclusive` is no finding; say what it means with `on_undecided`")
+        if not self.against and (self.forbid or not self.claims):
+            raise ValueError("a rule needs models in `against`, or `claims`")
         return self
+
+    @property
+    def forbidden(self) -> tuple[Kind, ...]:
+        """The kinds that fail the rule: descent and learning if nothing is said, none if it is only about claims."""
+        return self.forbid or (() if self.claims else _LINEAGE)
 
 
 class Policy(BaseModel):
@@ -102,7 +109,10 @@ class PolicyFile:
     lines: dict[str, int]
 
     def resolve(self, spec: str) -> str:
-        """A model spec with its relative path read from the folder of the policy."""
+        """A model spec with its relative path read from the folder of the policy; a declared name before it is kept."""
+        name, rest = declared(spec)
+        if name:
+            return f"{name}={self.resolve(rest)}"
         parsed = parse_spec(spec)
         if parsed.scheme not in _FILES or parsed.locator == "-":
             return spec
@@ -162,6 +172,12 @@ class Decision:
         return sum(finding.outcome == outcome for finding in self.findings)
 
 
+def declared(spec: str) -> tuple[str, str]:
+    """The declared name and the spec of ``NAME=SPEC``; no name where there is only a spec."""
+    name, equals, rest = spec.partition("=")
+    return (name, rest) if equals and "?" not in name else ("", spec)
+
+
 def read_policy(path: Path) -> PolicyFile:
     """Read a policy.
 
@@ -189,7 +205,7 @@ def parse_policy(text: str, path: Path) -> PolicyFile:
         raise PolicyError(f"The policy {name} is not valid at {safe_text(place)}: {safe_text(fault['msg'])}.") from error
     for rule in policy.rule:
         for spec in (rule.subject, *rule.against, *rule.controls):
-            parse_spec(spec)
+            parse_spec(declared(spec)[1] if rule.claims else spec)
     return PolicyFile(policy=policy, path=path, lines=_lines(text, policy))
 
 
@@ -203,7 +219,7 @@ def _lines(text: str, policy: Policy) -> dict[str, int]:
 def judge(rule: Rule, observed: Observed) -> tuple[Outcome, str]:
     """What a comparison means for a rule, and why."""
     found = f"{observed.kind}, log10 LR {observed.log10_lr:+.2f}"
-    if observed.kind in rule.forbid:
+    if observed.kind in rule.forbidden:
         # Evidence for `unrelated` is a ratio below one.
         strength = -observed.log10_lr if observed.kind == "unrelated" else observed.log10_lr
         if strength >= rule.min_log10_lr:
@@ -211,7 +227,7 @@ def judge(rule: Rule, observed: Observed) -> tuple[Outcome, str]:
         return _undecided(rule, f"found {found}; forbidden only from {rule.min_log10_lr:+g} on")
     if observed.kind == "inconclusive":
         return _undecided(rule, f"found {found}; the evidence does not decide")
-    if observed.kind == "related" and _LINEAGE & set(rule.forbid):
+    if observed.kind == "related" and set(_LINEAGE) & set(rule.forbidden):
         return _undecided(rule, f"found {found}; a common origin, and what the rule forbids is not excluded")
     return "passed", f"found {found}"
 

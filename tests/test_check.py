@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
-from fingerprint import api, gate
+from fingerprint import api, gate, shipped
 from fingerprint.models import toy
 
 ENDINGS = ("json", "xml", "sarif", "md", "txt")
@@ -47,7 +48,12 @@ def test_the_exit_code_is_the_decision_in_every_format(program, tmp_path, code):
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("", "schema_version"), (policy(), "rule"), (policy(rule("a", "toy:nobody", "toy:parrot")), "toy model"), ("x", "TOML")],
+    [
+        ("", "schema_version"),
+        (policy(), "rule"),
+        (policy(rule("a", "toy:nobody", "toy:parrot")), "toy model"),
+        ("x", "TOML"),
+    ],
 )
 def test_a_wrong_policy_ends_with_two(program, tmp_path, text, word):
     (tmp_path / "p.toml").write_text(text)
@@ -132,3 +138,20 @@ def test_a_file_that_is_no_baseline_is_refused(program, tmp_path):
     done = program("check", "p.toml", "--baseline", "b.json")
     assert done.returncode == 2
     assert "baseline" in done.stderr
+
+
+def card(folder, parent):
+    shutil.copytree(shipped.root() / "models" / "finetune", folder)
+    (folder / "README.md").write_text(f"---\nbase_model: {parent}\n---\n# A model\n")
+
+
+@pytest.mark.parametrize(("parent", "code"), [("org/teacher", 0), ("org/twin", 1), ("org/nobody", 3)])
+def test_claims_are_a_rule(program, tmp_path, parent, code):
+    card(tmp_path / "ours", parent)
+    against = [name for name in ("teacher", "twin") if parent.endswith(name)]
+    claims = rule("claims", "./ours", *(f"zoo:{name}" for name in against), more='claims = "supported"')
+    (tmp_path / "p.toml").write_text(policy(claims, GONE))
+    done = program("check", "p.toml", "--claims-only", "--json")
+    assert done.returncode == code, done.stdout + done.stderr
+    (found,) = json.loads(done.stdout)["findings"]
+    assert found["against"] is None

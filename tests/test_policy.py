@@ -65,7 +65,9 @@ def decision(*outcomes, text=""):
     file = parse_policy(TEXT, Path("policies/gate.toml"))
     first = file.policy.rule[0].model_copy(update={"sentence": "s " + text, "subject": "./" + text})
     findings = tuple(
-        Finding(rule=first, against="./y" + text, outcome=outcome, reason="because " + text, observed=observed(sentence=text))
+        Finding(
+            rule=first, against="./y" + text, outcome=outcome, reason="because " + text, observed=observed(sentence=text)
+        )
         for outcome in outcomes
     )
     return Decision(file=file, findings=findings)
@@ -147,6 +149,7 @@ def test_rules_know_their_line_and_paths_are_read_from_the_policy():
         (('id = "b"', 'id = "a"'), "twice"),
         (('id = "b"', 'id = "b c"'), "rule.1.id"),
         (('claims = "supported"', ""), "against"),
+        (('claims = "supported"', 'claims = "supported"\nforbid = ["same"]'), "against"),
         (('claims = "supported"', 'forbid = ["inconclusive"]\nagainst = ["./x"]'), "on_undecided"),
         (('claims = "supported"', 'forbid = ["stolen"]\nagainst = ["./x"]'), "forbid"),
         (('claims = "supported"', 'against = ["./x"]\nmin_log10_lr = nan'), "min_log10_lr"),
@@ -155,11 +158,18 @@ def test_rules_know_their_line_and_paths_are_read_from_the_policy():
     ],
 )
 def test_a_wrong_policy_is_refused_in_one_line(change, word):
-    with pytest.raises(Exception, match=".") as caught:
+    with pytest.raises(Exception, match=r".") as caught:
         parse_policy(TEXT.replace(*change), Path("p.toml"))
     assert caught.value.exit_code == 2
     assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_rule_about_claims_forbids_nothing_else():
+    assert rule().forbidden == ("same", "derived", "distilled")
+    assert rule(claims="supported").forbidden == ()
+    assert rule(claims="supported", forbid=["same"]).forbidden == ("same",)
+    assert parse_policy(TEXT, Path("policies/gate.toml")).resolve("org/base=./base") == "org/base=path:policies/base"
 
 
 @given(st.text() | st.binary().map(lambda data: data.decode("latin-1")))

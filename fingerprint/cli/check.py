@@ -20,6 +20,9 @@ FORMATS = (".json", ".xml", ".sarif", ".md", ".txt")
 def check(
     policy: Annotated[Path, typer.Argument(help="The policy, in TOML.")],
     rule: Annotated[list[str] | None, typer.Option("--rule", help="Only the rule with this id.")] = None,
+    claims_only: Annotated[
+        bool, typer.Option("--claims-only", help="Only what models declare of their origin; asks no model.")
+    ] = False,
     json_out: Annotated[bool, typer.Option("--json", help="JSON to stdout instead of lines for people.")] = False,
     output: Annotated[
         list[Path] | None,
@@ -47,7 +50,7 @@ def check(
     options = common.make_options(
         probes="all", seed=0, temperature=1.0, system="", store=store, max_requests=max_requests, quiet=quiet
     )
-    done = gate.check(policy, options=options, baseline=baseline, rules=rule or ())
+    done = gate.check(policy, options=options, baseline=baseline, rules=rule or (), claims_only=claims_only)
     if baseline is not None:
         from fingerprint.report.baseline import to_text
 

@@ -8,12 +8,18 @@ from urllib.parse import quote
 
 from fingerprint._version import __version__
 from fingerprint.canonical import digest
-from fingerprint.policy import Decision, Finding
+from fingerprint.policy import Decision, Finding, Rule
 from fingerprint.report.ci import line, pair
 from fingerprint.text import safe_text
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {"failed": "error", "undecided": "warning", "error": "warning"}
+
+
+def forbids(rule: Rule) -> str:
+    """What a rule forbids, in words."""
+    parts = [f"Forbidden: {', '.join(rule.forbidden)}."] if rule.forbidden else []
+    return " ".join((*parts, *([f"Declared parents: {rule.claims}."] if rule.claims else [])))
 
 
 def to_sarif(decision: Decision, path: str) -> str:
@@ -30,7 +36,7 @@ def to_sarif(decision: Decision, path: str) -> str:
                     {
                         "id": rule.id,
                         "shortDescription": {"text": line(rule.sentence)},
-                        "fullDescription": {"text": f"{line(rule.sentence)} Forbidden: {', '.join(rule.forbid)}."},
+                        "fullDescription": {"text": f"{line(rule.sentence)} {forbids(rule)}"},
                         "defaultConfiguration": {"level": "error"},
                         "help": {"text": "Run `fingerprint explain` with the finding's words, or read the HTML report."},
                     }

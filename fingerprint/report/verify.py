@@ -73,7 +73,7 @@ def verify_from(report: Report, recordings: Sequence[Recording], calibrations: M
     case = _case(result, recordings)
     evidence, skipped = examine(case)
     # Whole tensors are in no recording: what was read from open weights is taken as the report has it.
-    fresh = {item.method for item in (*evidence, *skipped)}
+    fresh = {item.method for item in evidence} | {item.method for item in skipped}
     evidence = (*(_evidence(part) for part in result.evidence if part.method not in fresh), *evidence)
     stated = [part for part in result.skipped if part.method not in fresh]
     skipped = (*(Skipped(method=part.method, reason=part.reason) for part in stated), *skipped)
