@@ -58,6 +58,34 @@ class Options:
     sequential: float | None = None  # the level α at which to stop asking early
 
 
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What one run has read, opened and recorded already, so that many comparisons ask each model once."""
+
+    recordings: dict[ModelSpec, Recording] = field(default_factory=dict)
+    collectors: dict[ModelSpec, Collector] = field(default_factory=dict)
+    recorded: dict[tuple[str, Plan], Recording] = field(default_factory=dict)
+
+    def read(self, spec: ModelSpec) -> Recording:
+        """A recording, read from its file once."""
+        if spec not in self.recordings:
+            self.recordings[spec] = _read(spec)
+        return self.recordings[spec]
+
+    def open(self, spec: ModelSpec, options: Options) -> Collector:
+        """The collector of a model, which is opened and shaken hands with once."""
+        if spec not in self.collectors:
+            self.collectors[spec] = _collector(_open(spec), options)
+        return self.collectors[spec]
+
+    def recording(self, collector: Collector, plan: Plan) -> Recording:
+        """What a model answers to a plan, collected once."""
+        key = (collector.backend.info.digest, plan)
+        if key not in self.recorded:
+            self.recorded[key] = collector.recording(plan)
+        return self.recorded[key]
+
+
 def compare(
     suspect: str,
     reference: str,
@@ -66,6 +94,7 @@ def compare(
     panel: Path | None = None,
     options: Options | None = None,
     save_to: Path | None = None,
+    memory: Memory | None = None,
 ) -> Report:
     """Compare a suspect with a reference and report what the evidence supports.
 
@@ -76,20 +105,22 @@ def compare(
         panel: a folder of recordings as population; the package's own models are used without one.
         options: probes, sampling, budget, store, calibration, prior.
         save_to: a folder for the recordings, from which the same result can be computed again.
+        memory: shared by comparisons of one run, which then record each model once.
 
     Raises:
         FingerprintError: with one sentence; everything that was collected is kept in the store.
 
     """
-    from fingerprint.report.build import build_result
-    from fingerprint.report.schema import Report, Run
+    from fingerprint.code import library_versions, source_digest
+    from fingerprint.report.build import build_result, make_report
+    from fingerprint.report.schema import Run
 
     options, started, clock = options or Options(), datetime.now(UTC), time.monotonic()
     population = read_folder(panel) if panel else shipped.recordings()
     outcome = None
     specs = [suspect, reference, *controls]
     if options.sequential is None:
-        recordings = record(specs, options)
+        recordings = record(specs, options, memory)
     else:
         recordings, outcome = record_in_turn(specs, options, population)
     case = with_findings(make_case(recordings, population, seed=options.settings.seed), specs)
@@ -97,7 +128,7 @@ def compare(
         save([replace(recordings[0], findings=case.suspect.findings), *recordings[1:]], save_to)
     evidence, skipped = examine(case)
     tensors, closed = recall_findings(case)
-    evidence, skipped = (*tensors, *evidence), (*closed, *skipped)
+    evidence, skipped = (*(item.rounded() for item in tensors), *evidence), (*closed, *skipped)
     calibration = options.calibration or shipped_calibration()
     verdict = decide(case, evidence, calibration)
     result = build_result(case, evidence, skipped, verdict, calibration, prior=options.prior, sequential=outcome)
@@ -106,8 +137,10 @@ def compare(
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
         settings={"probes": options.probes, "temperature": options.settings.temperature, "seed": options.settings.seed},
+        code=source_digest(),
+        versions=library_versions(),
     )
-    return Report(result=result, run=run)
+    return make_report(result, run)
 
 
 def make_case(recordings: Sequence[Recording], panel: Sequence[Recording], *, seed: int = 0) -> Case:
@@ -141,11 +174,12 @@ def strangers(models: Sequence[ModelInfo], panel: Sequence[Recording]) -> tuple[
     return tuple(found)
 
 
-def record(specs: Sequence[str], options: Options) -> list[Recording]:
+def record(specs: Sequence[str], options: Options, memory: Memory | None = None) -> list[Recording]:
     """A recording of each model: read where the spec is one, collected where it is a model."""
-    given, collectors = _sources(specs, options)
+    memory = memory or Memory()
+    given, collectors = _sources(specs, options, memory)
     plan = _plan(list(given.values()), options)
-    recordings = given | {place: collector.recording(plan) for place, collector in collectors.items()}
+    recordings = given | {place: memory.recording(collector, plan) for place, collector in collectors.items()}
     return _cross_scored([recordings[place] for place in range(len(specs))], collectors)
 
 
@@ -156,7 +190,7 @@ def record_in_turn(
     from fingerprint.evidence.information import rank_probes
     from fingerprint.sequential import ask_in_turn
 
-    given, collectors = _sources(specs, options)
+    given, collectors = _sources(specs, options, Memory())
     plan = _plan(list(given.values()), options)
     if not collectors:
         # Nobody is asked: what was recorded is looked at in turn.
@@ -173,11 +207,11 @@ def record_in_turn(
     return _cross_scored(recordings, collectors), outcome
 
 
-def _sources(specs: Sequence[str], options: Options) -> tuple[dict[int, Recording], dict[int, Collector]]:
+def _sources(specs: Sequence[str], options: Options, memory: Memory) -> tuple[dict[int, Recording], dict[int, Collector]]:
     """Recordings that were given, and collectors of the live models, by place."""
     parsed = list(enumerate(parse_spec(spec) for spec in specs))
-    given = {place: _read(spec) for place, spec in parsed if spec.scheme == "rec"}
-    return given, {place: _collector(_open(spec), options) for place, spec in parsed if spec.scheme != "rec"}
+    given = {place: memory.read(spec) for place, spec in parsed if spec.scheme == "rec"}
+    return given, {place: memory.open(spec, options) for place, spec in parsed if spec.scheme != "rec"}
 
 
 def collect(spec: str, options: Options, score: Sequence[Recording] = ()) -> Recording:

@@ -33,6 +33,11 @@ def digest(value: Any) -> str:
     return sha256(dumps(value).encode("utf-8", "surrogatepass"))
 
 
+def rounded(value: float) -> float:
+    """A float with the six significant digits that results hold, so that last bits do not matter; 0 if not finite."""
+    return finite(float(f"{value:.6g}"))
+
+
 def finite(value: float, *, default: float = 0.0) -> float:
     """A float that JSON can hold: the value itself, or ``default`` where it is NaN or infinite."""
     return value if math.isfinite(value) else default

@@ -6,6 +6,7 @@
     │   ├── ProbeError          2  a probe set is unknown or malformed
     │   ├── RecordingError      2  a recording cannot be read or does not fit
     │   ├── LibraryError        2  a reference library is damaged, or a recording does not belong in it
+    │   ├── PolicyError         2  a policy cannot be read
     │   └── OutputError         2  a result cannot be written where it was asked
     ├── ModelError              4  a model could not be reached or loaded
     │   ├── ModelRefused        4  a model is not trusted: pickle, remote code
@@ -51,6 +52,10 @@ class RecordingError(UsageError):
 
 
 class LibraryError(UsageError):
+    pass
+
+
+class PolicyError(UsageError):
     pass
 
 

@@ -62,14 +62,16 @@ def compare_weights(
         ModelError: weights are missing, damaged, not whole, in an unknown format, pickled, or hold NaN.
 
     """
-    from fingerprint.report.build import build_result
-    from fingerprint.report.schema import Report, Run
+    from fingerprint.code import library_versions, source_digest
+    from fingerprint.report.build import build_result, make_report
+    from fingerprint.report.schema import Run
 
     started, clock = datetime.now(UTC), time.monotonic()
     models = [open_weights(spec) for spec in (suspect, reference, *others)]
     case = Case(suspect=_stand_in(models[0]), reference=_stand_in(models[1]), seed=seed)
     sides = Sides(suspect=models[0], reference=models[1], others=tuple(models[2:]), seed=seed)
-    evidence, skipped = tensor_evidence(sides)
+    found, skipped = tensor_evidence(sides)
+    evidence = [item.rounded() for item in found]
     skipped.append(
         Skipped(method="behaviour", reason="weights alone were compared; `fingerprint compare` asks both models")
     )
@@ -81,8 +83,10 @@ def compare_weights(
         started=started.isoformat(timespec="seconds"),
         seconds=round(time.monotonic() - clock, 3),
         settings={"route": "weights", "seed": seed},
+        code=source_digest(),
+        versions=library_versions(),
     )
-    return Report(result=result, run=run)
+    return make_report(result, run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

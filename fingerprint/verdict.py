@@ -14,7 +14,6 @@ from fingerprint.calibration.model import Calibration, LogLR, Tier
 from fingerprint.evidence.base import MIN_PROMPTS, Evidence
 from fingerprint.evidence.case import Case
 from fingerprint.evidence.protocol import mismatches, voided
-from fingerprint.evidence.weights import sketch_distance
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
 #: What the weights alone show; closed: there is nothing to see.
@@ -83,7 +82,7 @@ def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -
         return _verdict(case, "same", _weights_lr(calibration, found), calibration, weights)
     if weights == "descent":
         only_start = _likeness(found) < DERIVED_LIKENESS
-        kind: Kind = "related" if only_start or _sibling(case, found) else "derived"
+        kind: Kind = "related" if only_start or _sibling(found) else "derived"
         return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights)
     # Weights decide descent, behaviour decides learning: what the weights said is not counted again here.
     log_lr = _behaviour_lr(case, found, calibration)
@@ -252,20 +251,10 @@ def _descends(weights: Evidence) -> bool:
     return weights.effect >= DESCENT_R and weights.features["weight_z"] >= DESCENT_Z
 
 
-def _sibling(case: Case, found: Mapping[str, Evidence]) -> bool:
+def _sibling(found: Mapping[str, Evidence]) -> bool:
     """Whether some other model's weights lie between both sides: a common parent."""
-    places = found.get("tensor_places")
-    if places is not None and places.features["between"] < CLOSER:
-        return True
-    direct = sketch_distance(case.suspect, case.reference)
-    if direct is None:
-        return False
-    for other in case.others:
-        ways = [sketch_distance(other, side) for side in (case.suspect, case.reference)]
-        # An exact copy of one side is no third model.
-        if all(way is not None and 1e-3 < way < CLOSER * direct for way in ways):
-            return True
-    return False
+    between = [found[name].features.get("between", 1.0) for name in ("tensor_places", "weight_descent") if name in found]
+    return min(between, default=1.0) < CLOSER
 
 
 _OWN_WEIGHTS = (

@@ -109,6 +109,7 @@ def labelled(scored: Sequence[Scored], names: Sequence[str]) -> list[LabelledPai
             related=item.pair.truth in LINEAGE,
             pedigree=item.pair.pedigree,
             other=item.pair.reference_pedigree,
+            stratum=item.pair.stratum,
         )
         for item in eligible(scored, names)
     ]

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.calibration.metrics import cllr, cllr_min, elub
-from fingerprint.calibration.model import Tier
+from fingerprint.calibration.model import Stratum, Tier, Tippett
 
 Floats = NDArray[np.float64]
+_QUANTILES = 101
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class LabelledPair:
     related: bool
     pedigree: str
     other: str = ""
+    stratum: str = ""
 
 
 def left_out_log_lrs(pairs: Sequence[LabelledPair], names: tuple[str, ...]) -> Floats:
@@ -63,7 +65,24 @@ def fit_tier(pairs: Sequence[LabelledPair], names: tuple[str, ...], *, families:
         related_pairs=int(truth.sum()),
         unrelated_pairs=int((~truth).sum()),
         families=families,
+        tippett=Tippett(related=_quantiles(tested[truth]), unrelated=_quantiles(tested[~truth])),
+        strata=_strata(pairs, tested),
     )
+
+
+def _quantiles(natural: Floats) -> tuple[float, ...]:
+    """Quantiles of natural-log LRs as log10: every value of a few, at most 101 of many."""
+    points = np.linspace(0, 1, min(max(natural.size, 1), _QUANTILES))
+    return tuple(float(np.round(value, 4)) for value in np.quantile(natural / np.log(10), points)) if natural.size else ()
+
+
+def _strata(pairs: Sequence[LabelledPair], tested: Floats) -> tuple[Stratum, ...]:
+    found = []
+    for name in sorted({pair.stratum for pair in pairs if not pair.related and pair.stratum}):
+        chosen = tested[[not pair.related and pair.stratum == name for pair in pairs]]
+        hits = [int(np.sum(chosen > np.log(limit))) for limit in (1, 10)]
+        found.append(Stratum(name=name, pairs=chosen.size, lr_above_1=hits[0], lr_above_10=hits[1]))
+    return tuple(found)
 
 
 def population_bounds(

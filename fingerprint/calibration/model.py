@@ -8,14 +8,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fingerprint.canonical import digest
+from fingerprint.errors import UsageError
+from fingerprint.text import safe_text
 
 SHIPPED = "zoo.json"
 #: The package's own population stretches this far in model size before a likelihood ratio is refused.
 _REACH = 10.0
+
+
+class Tippett(BaseModel):
+    """Left-out log10 LRs of the pairs behind a tier: equally spaced quantiles from the smallest to the largest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    related: tuple[float, ...]
+    unrelated: tuple[float, ...]
+
+
+class Stratum(BaseModel):
+    """Unrelated pairs of one kind, and how many left-out LRs among them mislead."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    pairs: int
+    lr_above_1: int
+    lr_above_10: int
 
 
 class Tier(BaseModel):
@@ -34,6 +58,8 @@ class Tier(BaseModel):
     related_pairs: int
     unrelated_pairs: int
     families: int
+    tippett: Tippett | None = None
+    strata: tuple[Stratum, ...] = ()
 
     def log10_lr(self, features: Mapping[str, float]) -> float:
         """Uncapped log10 likelihood ratio of a score vector."""
@@ -56,7 +82,8 @@ class Calibration(BaseModel):
 
     @property
     def digest(self) -> str:
-        return digest(self.model_dump(mode="json"))
+        # Fields that were added later count only where they are filled: old digests stay what they were.
+        return digest(_without(self.model_dump(mode="json"), ("tippett", "strata")))
 
     def covers(self, parameters: int) -> bool:
         """Whether a model of this size (0: unknown) is like those of the population."""
@@ -91,8 +118,40 @@ class LogLR:
         )
 
 
+def _without(value: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    tiers = {
+        key: {name: field for name, field in tier.items() if field or name not in names}
+        for key, tier in value["tiers"].items()
+    }
+    return {**value, "tiers": tiers}
+
+
 @cache
 def shipped() -> Calibration:
     """The calibration that comes with the package."""
     path = resources.files("fingerprint.calibration") / "data" / SHIPPED
     return Calibration.model_validate(json.loads(path.read_text("utf-8")))
+
+
+def read(path: Path) -> Calibration:
+    """A calibration from its file.
+
+    Raises:
+        UsageError: it cannot be read or is none.
+
+    """
+    try:
+        return Calibration.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"The calibration {path} cannot be read: {error.strerror or error}.") from error
+    except ValidationError as error:
+        raise UsageError(f"{path} is not a calibration: {safe_text(error.errors()[0]['msg'])}.") from error
+
+
+@cache
+def known() -> dict[str, Calibration]:
+    """All calibrations that the package holds, superseded ones too, by digest: old reports are read with their own."""
+    files = sorted((resources.files("fingerprint.calibration") / "data").iterdir(), key=lambda file: file.name)
+    texts = [file.read_text("utf-8") for file in files if file.name.startswith("zoo") and file.name.endswith(".json")]
+    found = [Calibration.model_validate(json.loads(text)) for text in texts]
+    return {calibration.digest: calibration for calibration in found}

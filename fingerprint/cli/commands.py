@@ -6,6 +6,7 @@ import typer
 
 from fingerprint.cli import (
     bench,
+    check,
     claims,
     collect,
     compare,
@@ -16,6 +17,7 @@ from fingerprint.cli import (
     probes,
     report,
     tree,
+    verify,
     weights,
     zoo,
 )
@@ -30,6 +32,8 @@ def register(app: typer.Typer) -> None:
     app.command("identify")(identify.identify)
     app.command("matrix")(matrix.matrix)
     app.command("tree")(tree.tree)
+    app.command("check")(check.check)
+    app.command("verify")(verify.verify)
     app.command("report")(report.report)
     app.command("schema")(report.schema)
     app.command("demo")(demo.demo)

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from fingerprint.api import Options
     from fingerprint.collection.collect import Progress
+    from fingerprint.report.schema import Report
 
 ProbesOption = Annotated[str, typer.Option("--probes", help="Probe sets by name or path, separated by commas.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the sampled answers and of the statistics.")]
@@ -72,6 +73,18 @@ def write_text(text: str, path: Path) -> None:
     from fingerprint.recording_file import write_bytes
 
     write_bytes(text.encode("utf-8", "replace"), path)
+
+
+def read_report(path: Path) -> Report:
+    """A report in JSON; anything else is refused in one sentence."""
+    from fingerprint.errors import UsageError
+    from fingerprint.report.schema import from_json
+
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The report {path} cannot be read: {error}.") from error
+    return from_json(text, str(path))
 
 
 def say(text: str) -> None:

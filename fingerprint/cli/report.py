@@ -17,16 +17,10 @@ def report(
 ) -> None:
     """Show a report again, or write it in another format."""
     from fingerprint.cli.compare import check_format, deliver
-    from fingerprint.errors import UsageError
-    from fingerprint.report.schema import from_json
 
     for path in output or []:
         check_format(path)
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The report {file} cannot be read: {error}.") from error
-    deliver(from_json(text, str(file)), json_out=False, output=output or [])
+    deliver(common.read_report(file), json_out=False, output=output or [])
 
 
 def schema() -> None:

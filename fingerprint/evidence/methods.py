@@ -14,7 +14,7 @@ from fingerprint.evidence.weights import weight_descent
 
 
 def examine(case: Case) -> tuple[tuple[Evidence, ...], tuple[Skipped, ...]]:
-    """Run every method; each either finds something or says why it cannot."""
+    """Run every method; each either finds something, in numbers as a report holds them, or says why it cannot."""
     found: list[Evidence | Skipped] = [
         weight_descent(case),
         shared_deviations(case),
@@ -24,6 +24,6 @@ def examine(case: Case) -> tuple[tuple[Evidence, ...], tuple[Skipped, ...]]:
         *cross_likelihood(case),
         *text_evidence(case),
     ]
-    evidence = tuple(item for item in found if isinstance(item, Evidence))
+    evidence = tuple(item.rounded() for item in found if isinstance(item, Evidence))
     skipped = tuple(item for item in found if isinstance(item, Skipped))
     return evidence, skipped

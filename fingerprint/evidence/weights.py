@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 #: Largest integer of the common symmetric block formats: 8 bits, 4 bits.
 _GRIDS = (127, 8, 7)
 _SMALLEST_P = 1e-300
+#: Two models whose sketches differ by less are one.
+_COPY = 1e-3
 
 
 def weight_descent(case: Case) -> Evidence | Skipped:
@@ -59,8 +61,19 @@ def weight_descent(case: Case) -> Evidence | Skipped:
             "coverage": len(pairs) / total,
             "rounded_share": rounded,
             "distance": distance(pairs),
+            **_between(case, distance(pairs)),
         },
     )
+
+
+def _between(case: Case, direct: float) -> dict[str, float]:
+    """How near another model's weights lie to both sides: the longer way to it, in units of the way between them.
+
+    Below 1 a third model lies between suspect and reference. Exact copies of one side are no third model.
+    """
+    ways = [[sketch_distance(other, side) for side in (case.suspect, case.reference)] for other in case.others]
+    longer = [max(a, b) for a, b in ways if a is not None and b is not None and min(a, b) > _COPY]
+    return {"between": min(longer) / direct} if longer and direct > _COPY else {}
 
 
 def sketch_distance(first: Recording, second: Recording) -> float | None:

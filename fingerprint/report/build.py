@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from fingerprint.calibration.model import Calibration
-from fingerprint.canonical import finite
+from fingerprint.canonical import rounded
 from fingerprint.evidence.align import contexts, dense
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
+from fingerprint.evidence.protocol import mismatches
 from fingerprint.evidence.text import opening
 from fingerprint.recording import Recording
 from fingerprint.report.guardrails import guardrail_part
@@ -18,8 +19,14 @@ from fingerprint.report.schema import (
     Hypotheses,
     ModelPart,
     NoiseFloor,
+    ProbeSetPart,
+    ProtocolPart,
+    Report,
     Result,
+    Run,
     SkippedPart,
+    StratumPart,
+    TippettPart,
     VerdictPart,
 )
 from fingerprint.report.sequential import sequential_part
@@ -27,7 +34,11 @@ from fingerprint.sequential import Outcome
 from fingerprint.stats.divergence import jensen_shannon
 from fingerprint.verdict import Verdict
 
-_DIGITS = 6
+
+def make_report(result: Result, run: Run) -> Report:
+    """The whole report, with the digest that shows whether it was changed afterwards."""
+    draft = Report(result=result, run=run)
+    return draft.model_copy(update={"digest": draft.content_digest()})
 
 
 def build_result(
@@ -66,16 +77,15 @@ def build_result(
         prior=prior,
         posterior=None if prior is None else _posterior(prior, log_lr.value),
         sequential=None if sequential is None else sequential_part(case, sequential),
+        seed=case.seed,
+        protocol_differences=tuple(each.what for each in mismatches(case.suspect, case.reference)),
+        panel_recordings=tuple(recording.digest for recording in case.panel),
     )
 
 
 def _posterior(prior: float, log10_lr: float) -> float:
     odds = prior / (1 - prior) * 10**log10_lr
-    return round(odds / (1 + odds), _DIGITS)
-
-
-def _round(value: float) -> float:
-    return finite(float(f"{value:.{_DIGITS}g}"))
+    return round(odds / (1 + odds), 6)
 
 
 def _model(recording: Recording) -> ModelPart:
@@ -95,6 +105,17 @@ def _model(recording: Recording) -> ModelPart:
         prompts=len(recording.prompts),
         samples=len(recording.samples),
         distributions=len(recording.distributions),
+        vocabulary=info.vocabulary,
+        protocol=ProtocolPart(
+            temperature=recording.protocol.temperature,
+            top_k=recording.protocol.top_k,
+            system=recording.protocol.system,
+            seed=recording.protocol.seed,
+        ),
+        channels=tuple(sorted({prompt.channel for prompt in recording.prompts})),
+        probe_sets=tuple(
+            ProbeSetPart(name=used.name, version=used.version, digest=used.digest) for used in recording.probe_sets
+        ),
     )
 
 
@@ -104,14 +125,15 @@ def _evidence(item: Evidence, calibration: Calibration) -> EvidencePart:
         method=item.method,
         title=item.title,
         access=item.access,
-        statistic=_round(item.statistic),
-        pvalue=None if item.pvalue is None else _round(item.pvalue),
-        effect=_round(item.effect),
-        interval=None if item.interval is None else (_round(item.interval[0]), _round(item.interval[1])),
+        statistic=item.statistic,
+        pvalue=item.pvalue,
+        effect=item.effect,
+        interval=item.interval,
         n=item.n,
-        log10_lr=_round(alone[0].log10_lr(item.features)) if alone else None,
+        log10_lr=rounded(alone[0].log10_lr(item.features)) if alone else None,
         note=item.note,
-        controls={name: _round(value) for name, value in item.controls.items()},
+        controls=item.controls,
+        features=item.features,
     )
 
 
@@ -121,11 +143,11 @@ def _noise_floor(reference: Recording) -> NoiseFloor:
     value = None
     if shared:
         rows = [dense([table[key] for key in shared]).astype(np.float64) for table in (first, again)]
-        value = _round(float(jensen_shannon(rows[0], rows[1]).mean()))
+        value = rounded(float(jensen_shannon(rows[0], rows[1]).mean()))
     drawn = [texts for texts in reference.answers.values() if len(texts) > 1]
     matches = [float(opening(texts[0]) == opening(texts[1])) for texts in drawn]
     return NoiseFloor(
-        divergence_bits=value, repeated=len(shared), text_match=_round(float(np.mean(matches))) if matches else None
+        divergence_bits=value, repeated=len(shared), text_match=rounded(float(np.mean(matches))) if matches else None
     )
 
 
@@ -140,4 +162,9 @@ def _calibration(calibration: Calibration, name: str) -> CalibrationPart:
         unrelated_pairs=tier.unrelated_pairs if tier else 0,
         families=tier.families if tier else 0,
         note=calibration.population,
+        date=calibration.date,
+        cllr_min=tier.cllr_min if tier else None,
+        parameters=calibration.parameters,
+        tippett=TippettPart(**tier.tippett.model_dump()) if tier and tier.tippett else None,
+        strata=tuple(StratumPart(**stratum.model_dump()) for stratum in tier.strata) if tier else (),
     )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from fingerprint.canonical import dumps
+from fingerprint.canonical import digest, dumps
 from fingerprint.errors import UsageError
 from fingerprint.text import safe_text
 
@@ -20,6 +20,23 @@ Access = Literal["text", "topk", "logits", "weights"]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProtocolPart(_Part):
+    """How a model was asked; sides under different protocols are compared with a warning."""
+
+    temperature: FiniteFloat
+    top_k: int
+    system: str
+    seed: int
+
+
+class ProbeSetPart(_Part):
+    """A probe set as it was asked."""
+
+    name: str
+    version: str
+    digest: str
 
 
 class ModelPart(_Part):
@@ -39,6 +56,10 @@ class ModelPart(_Part):
     prompts: int
     samples: int
     distributions: int
+    vocabulary: int = 0
+    protocol: ProtocolPart | None = Field(default=None, description="None in reports written before it was kept.")
+    channels: tuple[Literal["chat", "raw"], ...] = ()
+    probe_sets: tuple[ProbeSetPart, ...] = ()
 
 
 class VerdictPart(_Part):
@@ -62,6 +83,9 @@ class EvidencePart(_Part):
     note: str = ""
     controls: dict[str, FiniteFloat] = Field(
         default_factory=dict, description="The same effect between the suspect and each control, by name."
+    )
+    features: dict[str, FiniteFloat] = Field(
+        default_factory=dict, description="The numbers of this method that the verdict and the calibration read."
     )
 
 
@@ -110,6 +134,22 @@ class GuardrailPart(_Part):
     sentence: str = ""
 
 
+class TippettPart(_Part):
+    """Left-out log10 likelihood ratios of the pairs of known lineage, as equally spaced quantiles, ascending."""
+
+    related: tuple[FiniteFloat, ...]
+    unrelated: tuple[FiniteFloat, ...]
+
+
+class StratumPart(_Part):
+    """Unrelated pairs of one kind, and how many of them a likelihood ratio misleads."""
+
+    name: str
+    pairs: int
+    lr_above_1: int
+    lr_above_10: int
+
+
 class CalibrationPart(_Part):
     id: str
     digest: str
@@ -119,6 +159,11 @@ class CalibrationPart(_Part):
     unrelated_pairs: int
     families: int
     note: str
+    date: str = ""
+    cllr_min: FiniteFloat | None = None
+    parameters: tuple[int, int] | None = Field(default=None, description="Smallest and largest model of the population.")
+    tippett: TippettPart | None = None
+    strata: tuple[StratumPart, ...] = ()
 
 
 class SequentialPart(_Part):
@@ -139,6 +184,26 @@ class SequentialPart(_Part):
 class Hypotheses(_Part):
     h1: str
     h2: str
+
+
+class ExamplePart(_Part):
+    """One probe with both sides' answers, cut; ``lead`` is the suspect's likeness to the reference beyond the others'."""
+
+    probe: str
+    prompt: str
+    suspect: str
+    reference: str
+    rival: str = Field(default="", description="Name of the other model that answers most like the suspect.")
+    rival_answer: str = ""
+    lead: FiniteFloat
+
+
+class SealPart(_Part):
+    """What was fixed before collection, item by item, and where this comparison departs from it."""
+
+    digest: str
+    sealed: dict[str, str]
+    deviations: tuple[str, ...]
 
 
 class Result(_Part):
@@ -163,6 +228,11 @@ class Result(_Part):
     prior: FiniteFloat | None = None
     posterior: FiniteFloat | None = None
     sequential: SequentialPart | None = None
+    seed: int = Field(default=0, description="Seed of the resampling statistics.")
+    protocol_differences: tuple[str, ...] = Field(default=(), description="In what the two sides were not asked alike.")
+    panel_recordings: tuple[str, ...] = Field(default=(), description="Digests of the panel's recordings, in order.")
+    examples: tuple[ExamplePart, ...] = ()
+    seal: SealPart | None = None
 
 
 class Run(_Part):
@@ -172,12 +242,19 @@ class Run(_Part):
     started: str
     seconds: FiniteFloat
     settings: dict[str, str | int | float | bool | None]
+    code: str = Field(default="", description="Digest of the program's own source files.")
+    versions: dict[str, str] = Field(default_factory=dict, description="Libraries that the statistics come from.")
 
 
 class Report(_Part):
     schema_version: Literal["1.0"] = "1.0"
     result: Result
     run: Run
+    digest: str = Field(default="", description="Digest of everything else in this report.")
+
+    def content_digest(self) -> str:
+        """Digest of the whole report but for the field that holds it."""
+        return digest(self.model_dump(mode="json", exclude={"digest"}))
 
 
 def to_json(report: Report, *, indent: int | None = 2) -> str:
