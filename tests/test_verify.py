@@ -92,7 +92,7 @@ def test_a_new_digest_does_not_hide_a_changed_verdict_or_feature():
         for number, part in enumerate(PLAIN["result"]["evidence"])
         if "partial_margin" in part["features"]
     )
-    assert "log10_lr" in verify(resealed(place, lambda old: old - 0.3), known()).difference
+    assert verify(resealed(place, lambda old: old - 0.3), known()).difference.startswith("result.")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from fingerprint.errors import UsageError
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
 from fingerprint.evidence.methods import examine
-from fingerprint.lineage import recall_findings
 from fingerprint.evidence.protocol import without_system
+from fingerprint.lineage import recall_findings
 from fingerprint.recording import ModelInfo, ProbeSetRef, Prompt, Protocol, Recording, TensorSketch
 from fingerprint.report.build import build_result
 from fingerprint.report.schema import EvidencePart, ModelPart, Report, Result
