@@ -25,6 +25,9 @@ Direction = Literal["suspect_from_reference", "reference_from_suspect", "undeter
 
 #: An accusation needs a capped likelihood ratio of ten, and its interval must stay above three.
 ACCUSE, ACCUSE_LOW = 1.0, 0.5
+#: From behaviour it needs twenty: on the standard zoo 7 of 2,653 unrelated pairs reach ten out of sample, of them 6 are students
+#: of a same-data twin held against the teacher (6 of 482).
+BEHAVIOUR_ACCUSE = 1.3
 #: "Unrelated" needs a likelihood ratio of one third or less, interval included.
 CLEAR = -0.5
 #: Weights descend from one initialisation: correlation of sketched values, and its z score. Independent
@@ -173,7 +176,7 @@ def none_of_these(accused: Sequence[bool], log10_lr_none: float) -> Answer:
 
 
 def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
-    if log_lr.value >= ACCUSE and log_lr.interval[0] >= ACCUSE_LOW:
+    if log_lr.value >= BEHAVIOUR_ACCUSE and log_lr.interval[0] >= ACCUSE_LOW:
         # Without a look at the weights, learning and descent look alike, and text alone shows neither.
         return "distilled" if weights == "independent" and log_lr.tier == "topk" else "related"
     if log_lr.interval[1] <= CLEAR:
@@ -269,9 +272,9 @@ _SENTENCES: dict[Kind, str] = {
     "same": "{s} has the same weights as {r}, apart from the number format they are stored in.",
     "derived": "The weights of {s} and {r} descend from one training run: one was made from the other, or both from a "
     "model that is not among the controls.",
-    "distilled": "{s} and {r} behave as if one had learned from the other, with weights of their own: the evidence is "
-    "{x} times more probable if so than if they were unrelated models of the same kind. It does not show who learned "
-    "from whom.",
+    "distilled": "{s} and {r} behave as if one had learned from the other, or both from a model that is not among the "
+    "controls, with weights of their own: the evidence is {x} times more probable if so than if they were unrelated models "
+    "of the same kind. It does not show who learned from whom.",
     "related": "{s} and {r} have a common origin, but the evidence does not show who came from whom.",
     "unrelated": "The evidence speaks against {s} deriving from {r}: it is {x} times more probable if they are "
     "unrelated models of the same kind.",
