@@ -11,10 +11,12 @@ from fingerprint.cli import (
     collect,
     compare,
     demo,
+    explain,
     identify,
     matrix,
     probes,
     report,
+    seal,
     verify,
     weights,
     zoo,
@@ -30,8 +32,10 @@ def register(app: typer.Typer) -> None:
     app.command("identify")(identify.identify)
     app.command("matrix")(matrix.matrix)
     app.command("check")(check.check)
+    app.command("seal")(seal.seal)
     app.command("verify")(verify.verify)
     app.command("report")(report.report)
+    app.command("explain")(explain.explain)
     app.command("schema")(report.schema)
     app.command("demo")(demo.demo)
     app.add_typer(probes.app, name="probes")
