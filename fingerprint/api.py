@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fingerprint.identify import Identification
     from fingerprint.matrix import PairRow
     from fingerprint.report.schema import Report
+    from fingerprint.report.seal import Seal
     from fingerprint.sequential import Outcome
 
 
@@ -56,6 +57,7 @@ class Options:
     prior: float | None = None
     progress: Progress = silent
     sequential: float | None = None  # the level α at which to stop asking early
+    seal: Seal | None = None  # what was fixed before; the report says whether it was kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,7 @@ def compare(
     from fingerprint.code import library_versions, source_digest
     from fingerprint.report.build import build_result, make_report
     from fingerprint.report.schema import Run
+    from fingerprint.report.seal import seal_part
 
     options, started, clock = options or Options(), datetime.now(UTC), time.monotonic()
     population = read_folder(panel) if panel else shipped.recordings()
@@ -132,6 +135,8 @@ def compare(
     calibration = options.calibration or shipped_calibration()
     verdict = decide(case, evidence, calibration)
     result = build_result(case, evidence, skipped, verdict, calibration, prior=options.prior, sequential=outcome)
+    if options.seal is not None:
+        result = result.model_copy(update={"seal": seal_part(options.seal, case, calibration)})
     run = Run(
         tool_version=__version__,
         started=started.isoformat(timespec="seconds"),

@@ -15,7 +15,8 @@
         ├── BudgetSpent         4  a --max-… limit was reached
         └── StorageError        4  the disk is full or not writable
 
-Every message is one sentence that says what and why; ``hint`` says what to do.
+Every message is one sentence that says what and why; ``hint`` says what to do, and
+``code`` is for searching: `fingerprint explain CODE`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from __future__ import annotations
 class FingerprintError(Exception):
     """Base of all errors that this package raises on purpose."""
 
+    code = "FP-BUG"
     exit_code = 5
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -36,19 +38,20 @@ class FingerprintError(Exception):
 
 
 class UsageError(FingerprintError):
+    code = "FP-USAGE"
     exit_code = 2
 
 
 class SpecError(UsageError):
-    pass
+    code = "FP-SPEC"
 
 
 class ProbeError(UsageError):
-    pass
+    code = "FP-PROBE"
 
 
 class RecordingError(UsageError):
-    pass
+    code = "FP-RECORDING"
 
 
 class LibraryError(UsageError):
@@ -56,32 +59,34 @@ class LibraryError(UsageError):
 
 
 class PolicyError(UsageError):
-    pass
+    code = "FP-POLICY"
 
 
 class OutputError(UsageError):
-    pass
+    code = "FP-OUTPUT"
 
 
 class ModelError(FingerprintError):
+    code = "FP-MODEL"
     exit_code = 4
 
 
 class ModelRefused(ModelError):
-    pass
+    code = "FP-REFUSED"
 
 
 class ModelBroken(ModelError):
-    pass
+    code = "FP-BROKEN"
 
 
 class RunEnded(FingerprintError):
+    code = "FP-ENDED"
     exit_code = 4
 
 
 class BudgetSpent(RunEnded):
-    pass
+    code = "FP-BUDGET"
 
 
 class StorageError(RunEnded):
-    pass
+    code = "FP-STORAGE"

@@ -121,7 +121,7 @@ def with_findings(case: Case, specs: Sequence[str]) -> Case:
     """
     if _known(case) is not None:
         return case
-    evidence, skipped = _open_evidence(case, specs)
+    evidence, skipped = open_tensor_evidence(case, specs)
     if not evidence and not all(parse_spec(spec).scheme in OPEN_SCHEMES for spec in specs[:2]):
         return case
     finding = Finding(
@@ -161,7 +161,7 @@ def _against(case: Case) -> tuple[str, ...]:
     return tuple(side.model.digest for side in (case.reference, *case.controls))
 
 
-def _open_evidence(case: Case, specs: Sequence[str]) -> tuple[list[Evidence], list[Skipped]]:
+def open_tensor_evidence(case: Case, specs: Sequence[str]) -> tuple[list[Evidence], list[Skipped]]:
     """Evidence on suspect and reference, the first two of the specs, as a part of a larger comparison.
 
     Where only the reference is open, the suspect's log-probabilities are held against its output head. A fault of the

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -82,8 +81,8 @@ class Calibration(BaseModel):
 
     @property
     def digest(self) -> str:
-        # Fields that were added later count only where they are filled: old digests stay what they were.
-        return digest(_without(self.model_dump(mode="json"), ("tippett", "strata")))
+        # The curves describe how the formula did; what is computed with it does not depend on them.
+        return digest(self.model_dump(mode="json", exclude={"tiers": {"__all__": {"tippett", "strata"}}}))
 
     def covers(self, parameters: int) -> bool:
         """Whether a model of this size (0: unknown) is like those of the population."""
@@ -116,14 +115,6 @@ class LogLR:
             interval=(ends[0], ends[1]),
             bounds=(round(low, 4), round(high, 4)),
         )
-
-
-def _without(value: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    tiers = {
-        key: {name: field for name, field in tier.items() if field or name not in names}
-        for key, tier in value["tiers"].items()
-    }
-    return {**value, "tiers": tiers}
 
 
 @cache

@@ -28,7 +28,7 @@ def main() -> None:
     try:
         app()
     except FingerprintError as error:
-        sys.stderr.write(f"fingerprint: {safe_text(error, limit=1000)}\n")
+        sys.stderr.write(f"fingerprint: {safe_text(error, limit=1000)} ({error.code})\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("fingerprint: interrupted; everything collected is kept, run the same command to go on.\n")

@@ -11,11 +11,13 @@ from fingerprint.cli import (
     collect,
     compare,
     demo,
+    explain,
     identify,
     library,
     matrix,
     probes,
     report,
+    seal,
     tree,
     verify,
     weights,
@@ -33,8 +35,10 @@ def register(app: typer.Typer) -> None:
     app.command("matrix")(matrix.matrix)
     app.command("tree")(tree.tree)
     app.command("check")(check.check)
+    app.command("seal")(seal.seal)
     app.command("verify")(verify.verify)
     app.command("report")(report.report)
+    app.command("explain")(explain.explain)
     app.command("schema")(report.schema)
     app.command("demo")(demo.demo)
     app.add_typer(library.app, name="library")

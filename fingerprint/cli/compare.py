@@ -37,6 +37,9 @@ def compare(
         bool, typer.Option("--sequential", help="Ask the most telling probes first, and stop once it is decided.")
     ] = False,
     alpha: Annotated[float, typer.Option("--alpha", help="Level at which --sequential stops.")] = 0.01,
+    seal: Annotated[
+        Path | None, typer.Option("--seal", help="A seal written before; the report shows whether it was kept.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and stop.")] = False,
     seed: common.SeedOption = 0,
     temperature: common.TemperatureOption = 1.0,
@@ -50,6 +53,7 @@ def compare(
 
     from fingerprint import api
     from fingerprint.errors import UsageError
+    from fingerprint.report.seal import read_seal
 
     options = common.make_options(
         probes=probes,
@@ -70,12 +74,13 @@ def compare(
     if dry_run:
         _print_plan(specs, options)
         return
+    sealed = read_seal(seal) if seal else None
     found = api.compare(
         suspect,
         reference,
         controls=control or [],
         panel=panel,
-        options=replace(options, prior=prior, sequential=alpha if sequential else None),
+        options=replace(options, prior=prior, sequential=alpha if sequential else None, seal=sealed),
         save_to=recordings,
     )
     deliver(found, json_out=json_out, output=output or [])
@@ -85,8 +90,8 @@ def check_format(path: Path) -> None:
     """Refuse an ending without a format before any work is done."""
     from fingerprint.errors import OutputError
 
-    if path.suffix not in {".json", ".html", ".md", ".txt"}:
-        raise OutputError(f"{path} has no known ending.", hint="Use .json, .html, .md or .txt.")
+    if path.suffix not in {".json", ".html", ".md", ".txt", ".csv"}:
+        raise OutputError(f"{path} has no known ending.", hint="Use .json, .html, .md, .txt or .csv.")
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.", hint="Create it first.")
 
@@ -124,6 +129,10 @@ def rendered(report: Report, suffix: str) -> str:
         from fingerprint.report.markdown import render_markdown
 
         return render_markdown(report)
+    if suffix == ".csv":
+        from fingerprint.report.csv_table import render_csv
+
+        return render_csv(report)
     import io
 
     from rich.console import Console

@@ -12,6 +12,7 @@ from fingerprint.evidence.case import Case
 from fingerprint.evidence.protocol import mismatches
 from fingerprint.evidence.text import opening
 from fingerprint.recording import Recording
+from fingerprint.report.examples import examples
 from fingerprint.report.guardrails import guardrail_part
 from fingerprint.report.schema import (
     CalibrationPart,
@@ -78,6 +79,7 @@ def build_result(
         posterior=None if prior is None else _posterior(prior, log_lr.value),
         sequential=None if sequential is None else sequential_part(case, sequential),
         seed=case.seed,
+        examples=examples(case),
         protocol_differences=tuple(each.what for each in mismatches(case.suspect, case.reference)),
         panel_recordings=tuple(recording.digest for recording in case.panel),
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from fingerprint.report import pictures, words
+from fingerprint.report import pictures, sides, tippett, words
+from fingerprint.report.terms import entries, glossary
 
 if TYPE_CHECKING:
     from fingerprint.report.schema import ModelPart, Report
@@ -28,6 +29,11 @@ def render_html(report: Report) -> str:
         forest=pictures.forest(result.evidence),
         strips=strips,
         models=models,
+        sides=sides.both(result),
+        tippett=tippett,
+        curves=tippett.draw(result),
+        glossary=glossary(),
+        methods=[entries()[part.method] for part in result.evidence if part.method in entries()],
     )
 
 

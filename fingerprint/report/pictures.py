@@ -28,7 +28,7 @@ _MAIN = ("partial_correlation", "weight_descent", "rare_ngrams", "control_contra
 _PICTURES = 2
 
 
-class _Axis:
+class Axis:
     """A line of numbers laid between two columns of pixels; it runs backwards where smaller means closer."""
 
     def __init__(self, values: Iterable[float], left: float, right: float, *, reverse: bool = False) -> None:
@@ -48,29 +48,29 @@ def scale(result: Result) -> Markup:
     low, high = result.log10_lr_bounds
     shown = (low, high, *result.log10_lr_interval, result.log10_lr)
     reach = min(_LARGE, max(1.0, *map(abs, shown)) * 1.12)
-    axis = _Axis((-reach, reach), 0, WIDTH)
-    parts = [_line(axis.left, 62, axis.right, 62, "axis")]
+    axis = Axis((-reach, reach), 0, WIDTH)
+    parts = [line(axis.left, 62, axis.right, 62, "axis")]
     step = max(1, ceil(reach / 6))
     for tick in range(-int(reach / step) * step, int(reach) + 1, step):
         x = axis.at(tick)
-        parts += [_line(x, 58, x, 66, "axis"), _text(x, 86, words.signed(tick, 0), "small", "middle")]
-    parts.append(_line(axis.at(0), 44, axis.at(0), 66, "zero"))
+        parts += [line(x, 58, x, 66, "axis"), text(x, 86, words.signed(tick, 0), "small", "middle")]
+    parts.append(line(axis.at(0), 44, axis.at(0), 66, "zero"))
     parts.append(_rect(axis.at(low), 57, axis.at(high) - axis.at(low), 10, "allowed"))
     for cap in (low, high):
-        parts.append(_line(axis.at(cap), 48, axis.at(cap), 76, "cap"))
+        parts.append(line(axis.at(cap), 48, axis.at(cap), 76, "cap"))
     start, end = map(axis.at, result.log10_lr_interval)
     parts.append(_rect(start, 57, max(end - start, 1.0), 10, "interval"))
     x = axis.at(result.log10_lr)
     parts.append(f'<circle class="value" cx="{x}" cy="62" r="9"/>')
-    parts.append(_text(min(max(x, 40), WIDTH - 40), 30, words.signed(result.log10_lr), "strong accent", "middle"))
-    parts.append(_text(0, 108, "← speaks for H2", "small", "start"))
-    parts.append(_text(axis.at(0), 108, "neutral", "small", "middle"))
-    parts.append(_text(WIDTH, 108, "speaks for H1 →", "small", "end"))
+    parts.append(text(min(max(x, 60), WIDTH - 60), 30, words.signed(result.log10_lr), "strong accent", "middle"))
+    parts.append(text(0, 116, "← speaks for H2", "small", "start"))
+    parts.append(text(axis.at(0), 116, "neutral", "small", "middle"))
+    parts.append(text(WIDTH, 116, "speaks for H1 →", "small", "end"))
     label = (
         f"log10 likelihood ratio {words.signed(result.log10_lr)}, interval "
         f"{words.between(result.log10_lr_interval, 2)}, caps {words.signed(low)} and {words.signed(high)}"
     )
-    return _svg(116, label, parts)
+    return svg(124, label, parts)
 
 
 def forest(evidence: tuple[EvidencePart, ...]) -> Markup:
@@ -79,25 +79,25 @@ def forest(evidence: tuple[EvidencePart, ...]) -> Markup:
     for place, part in enumerate(evidence):
         parts += _forest_row(part, 20 + 46 * place)
     label = "Effect of each method with its interval and the closest control; the numbers stand in the table"
-    return _svg(20 + 46 * len(evidence), label, parts)
+    return svg(20 + 46 * len(evidence), label, parts)
 
 
 def _forest_row(part: EvidencePart, y: float) -> list[str]:
     best = words.best_control(part)
     values = [0.0, part.effect, *(part.interval or ()), *([best[1]] if best else [])]
-    axis = _Axis(values, _FOREST[0], _FOREST[1], reverse=part.method in words.LOWER_IS_CLOSER)
+    axis = Axis(values, _FOREST[0], _FOREST[1], reverse=part.method in words.LOWER_IS_CLOSER)
     parts = [
-        _text(0, y + 5, words.cut(part.title, 34), "label", "start"),
-        _line(_FOREST[0], y, _FOREST[1], y, "rule"),
-        _line(axis.at(0), y - 8, axis.at(0), y + 8, "zero"),
-        _text(
+        text(0, y + 5, words.cut(part.title, 34), "label", "start"),
+        line(_FOREST[0], y, _FOREST[1], y, "rule"),
+        line(axis.at(0), y - 8, axis.at(0), y + 8, "zero"),
+        text(
             _FOREST[0],
             y + 20,
             words.number(axis.low if axis.left < axis.right else axis.high),
             "tiny",
             "middle",
         ),
-        _text(
+        text(
             _FOREST[1],
             y + 20,
             words.number(axis.high if axis.left < axis.right else axis.low),
@@ -108,10 +108,10 @@ def _forest_row(part: EvidencePart, y: float) -> list[str]:
     if best:
         parts.append(_ring(axis.at(best[1]), y))
     if part.interval:
-        parts.append(_line(axis.at(part.interval[0]), y, axis.at(part.interval[1]), y, "whisker"))
+        parts.append(line(axis.at(part.interval[0]), y, axis.at(part.interval[1]), y, "whisker"))
     parts.append(_diamond(axis.at(part.effect), y))
     shown = "no p-value" if part.pvalue is None else f"p {words.pvalue(part.pvalue)}"
-    parts.append(_text(WIDTH, y + 5, f"{words.number(part.effect)} · {shown}", "label", "end"))
+    parts.append(text(WIDTH, y + 5, f"{words.number(part.effect)} · {shown}", "label", "end"))
     return parts
 
 
@@ -128,7 +128,7 @@ def strip(part: EvidencePart, reference: str) -> Markup:
     ranked = words.ranked_controls(part)
     named, rest = ranked[:_NAMED], ranked[_NAMED:]
     reverse = part.method in words.LOWER_IS_CLOSER
-    axis = _Axis(
+    axis = Axis(
         [0.0, part.effect, *(part.interval or ()), *part.controls.values()],
         _STRIP[0],
         _STRIP[1],
@@ -142,27 +142,27 @@ def strip(part: EvidencePart, reference: str) -> Markup:
         y = 18 + 30 * place
         kind = "label strong accent" if is_reference else "label"
         parts += [
-            _text(0, y + 5, words.cut(name, 30), kind, "start"),
-            _line(_STRIP[0], y, _STRIP[1], y, "rule"),
+            text(0, y + 5, words.cut(name, 30), kind, "start"),
+            line(_STRIP[0], y, _STRIP[1], y, "rule"),
         ]
         if is_reference and part.interval:
-            parts.append(_line(axis.at(part.interval[0]), y, axis.at(part.interval[1]), y, "whisker"))
+            parts.append(line(axis.at(part.interval[0]), y, axis.at(part.interval[1]), y, "whisker"))
         parts.append(_diamond(axis.at(value), y) if is_reference else _dot(axis.at(value), y))
-        parts.append(_text(WIDTH, y + 5, words.number(value), kind, "end"))
+        parts.append(text(WIDTH, y + 5, words.number(value), kind, "end"))
     height = 18 + 30 * len(rows)
     if rest:
-        parts.append(_text(0, height + 5, f"{len(rest)} further controls", "label", "start"))
+        parts.append(text(0, height + 5, f"{len(rest)} further controls", "label", "start"))
         parts += [
-            _line(_STRIP[0], height, _STRIP[1], height, "rule"),
+            line(_STRIP[0], height, _STRIP[1], height, "rule"),
             *(_dot(axis.at(value), height) for _, value in rest),
         ]
         height += 30
-    parts.insert(0, _line(axis.at(0), 4, axis.at(0), height - 14, "zero"))
+    parts.insert(0, line(axis.at(0), 4, axis.at(0), height - 14, "zero"))
     label = f"{words.name(part.title)}: the reference among {len(ranked)} controls, closest first"
-    return _svg(height, label, parts)
+    return svg(height, label, parts)
 
 
-def _svg(height: float, label: str, parts: list[str]) -> Markup:
+def svg(height: float, label: str, parts: list[str]) -> Markup:
     shown = escape(label)
     # Every part was made by the functions below, which escape what is foreign.
     return Markup(  # noqa: S704
@@ -172,8 +172,14 @@ def _svg(height: float, label: str, parts: list[str]) -> Markup:
     )
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line class="{kind}" x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"/>'
+
+
+def polyline(points: Iterable[tuple[float, float]], kind: str) -> str:
+    """A curve through points; its colour and dash come from its class."""
+    path = " ".join(f"{x:g},{y:g}" for x, y in points)
+    return f'<polyline class="curve {kind}" points="{path}"/>'
 
 
 def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
@@ -192,5 +198,5 @@ def _diamond(x: float, y: float) -> str:
     return f'<path class="value" d="M{x:g} {y - 7:g}L{x + 7:g} {y:g}L{x:g} {y + 7:g}L{x - 7:g} {y:g}Z"/>'
 
 
-def _text(x: float, y: float, what: str, kind: str, anchor: str) -> str:
+def text(x: float, y: float, what: str, kind: str, anchor: str) -> str:
     return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(what)}</text>'

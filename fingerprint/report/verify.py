@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fingerprint.calibration.model import Calibration
+from fingerprint.canonical import digest
+from fingerprint.code import source_digest
 from fingerprint.errors import UsageError
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
@@ -21,6 +23,7 @@ from fingerprint.lineage import recall_findings
 from fingerprint.recording import ModelInfo, ProbeSetRef, Prompt, Protocol, Recording, TensorSketch
 from fingerprint.report.build import build_result
 from fingerprint.report.schema import EvidencePart, ModelPart, Report, Result
+from fingerprint.report.seal import deviations
 from fingerprint.verdict import decide
 
 #: Parts that only the recordings can give again.
@@ -147,12 +150,12 @@ def _case(result: Result, recordings: Sequence[Recording]) -> Case:
     known |= {bare.digest: bare for recording in recordings if (bare := without_system(recording)).digest not in known}
     by_name = {recording.model.name: recording for recording in recordings}
 
-    def find(digest: str, name: str) -> Recording:
+    def find(wanted: str, name: str) -> Recording:
         # Reports of the first days name their panel without digests.
-        found = known.get(digest) if digest else by_name.get(name)
+        found = known.get(wanted) if wanted else by_name.get(name)
         if found is None:
             raise UsageError(
-                f"The recording of {name} ({digest or 'without a digest'}) is not in the folders given.",
+                f"The recording of {name} ({wanted or 'without a digest'}) is not in the folders given.",
                 hint="Name the folder that holds it with --recordings.",
             )
         return found
@@ -161,7 +164,7 @@ def _case(result: Result, recordings: Sequence[Recording]) -> Case:
     suspect, reference, *controls = (
         find(part.recording, part.name) for part in (result.suspect, result.reference, *result.controls)
     )
-    panel = tuple(find(digest, name) for digest, name in zip(digests, result.panel, strict=False))
+    panel = tuple(find(wanted, name) for wanted, name in zip(digests, result.panel, strict=False))
     return Case(suspect=suspect, reference=reference, controls=tuple(controls), panel=panel, seed=result.seed)
 
 
@@ -192,10 +195,23 @@ def _compared(
     # What an older report does not hold cannot differ.
     said = result.model_dump(mode="json", exclude_unset=True, exclude=left_out)
     found = again.model_dump(mode="json", exclude=left_out)
-    difference = next(_differences(said, found, "result"), "")
+    difference = next(_differences(said, found, "result"), "") or _seal_difference(report, case, calibration)
     if not difference and report.digest != report.content_digest() and (report.digest or result.suspect.protocol):
         difference = "digest: something in the report was changed after it was written"
     return Verification(same=not difference, recomputed=what, difference=difference)
+
+
+def _seal_difference(report: Report, case: Case, calibration: Calibration) -> str:
+    """Whether the report's words on its seal are true; methods and thresholds only where this is the same program."""
+    seal = report.result.seal
+    if seal is None:
+        return ""
+    if digest(seal.sealed) != seal.digest:
+        return "result.seal.digest: it is not the digest of what the report says was sealed"
+    again = deviations(seal.sealed, case, calibration)
+    if report.run.code == source_digest() and again != seal.deviations:
+        return f"result.seal.deviations: the report says {len(seal.deviations)}, there are {len(again)} or other ones"
+    return ""
 
 
 def _differences(said: Any, found: Any, place: str) -> Iterator[str]:

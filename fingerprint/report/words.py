@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         NoiseFloor,
         Report,
         Result,
+        SealPart,
     )
 
 #: Prose may be longer than a name, but nothing foreign is shown without end.
@@ -45,34 +46,6 @@ DIRECTIONS = {
     "undetermined": "not determined",
 }
 _ARROWS = {"suspect_from_reference": "←", "reference_from_suspect": "→", "undetermined": "↔"}
-
-GLOSSARY: tuple[tuple[str, str], ...] = (
-    (
-        "LR, likelihood ratio",
-        (
-            "How many times more probable the evidence is if the first hypothesis holds than if the other "
-            "does. It is not the probability of either."
-        ),
-    ),
-    ("log10 LR", "Its decimal logarithm: 0 is neutral, +1 is ten times, +2 a hundred times, −1 a tenth."),
-    (
-        "Caps",
-        (
-            "The smallest and largest ratio that the calibration can support. Few known lineages support "
-            "only modest claims, however striking a case looks."
-        ),
-    ),
-    (
-        "Cllr",
-        "The cost of the calibrated ratios on pairs of known lineage, in bits: 0 is perfect, 1 says nothing.",
-    ),
-    (
-        "Control",
-        "A model named for comparison: as like the suspect as possible, and certainly not its origin.",
-    ),
-    ("Panel", "The population of other models that shows what is common to all of them."),
-    ("Noise floor", "The reference compared with itself: the difference that means nothing."),
-)
 
 METHOD = (
     "Both models and the population answered the same probes. Each method compares the suspect with the "
@@ -247,6 +220,29 @@ def calibration_sentence(result: Result) -> str:
         f"Tier {name(used.tier)}: {used.related_pairs} related and {used.unrelated_pairs} unrelated pairs "
         f"from {used.families} independent lineages; Cllr {cllr}."
     )
+
+
+def maybe(value: float | None) -> str:
+    """A number, or a dash where it was not measured."""
+    return "–" if value is None else number(value)
+
+
+def reach_sentence(result: Result) -> str:
+    """The sizes of the calibration's models, and of this case's."""
+    low, high = result.calibration.parameters or (0, 0)
+    sizes = [f"{side.parameters:,}" if side.parameters > 0 else "unknown" for side in (result.suspect, result.reference)]
+    return f"{low:,} to {high:,} parameters; suspect {sizes[0]}, reference {sizes[1]}"
+
+
+def seal_sentence(seal: SealPart) -> str:
+    """Whether the comparison kept to what was fixed before."""
+    if not seal.deviations:
+        return (
+            "The comparison kept to the seal: probes, methods, thresholds and calibration are those fixed before. "
+            "That it came before the answers is shown by where its digest was published, not by this page."
+        )
+    count = len(seal.deviations)
+    return f"The comparison departs from its seal in {count} {'point' if count == 1 else 'points'}:"
 
 
 def verdict_line(report: Report) -> str:
