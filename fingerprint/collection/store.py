@@ -16,6 +16,7 @@ from typing import Any
 
 from fingerprint.canonical import digest, dumps
 from fingerprint.errors import StorageError
+from fingerprint.models.base import Backend, Remote
 
 
 def default_root() -> Path:
@@ -29,6 +30,13 @@ def default_root() -> Path:
 def request_key(identity: str, request: dict[str, Any], draw: int) -> str:
     """The name of one answer. ``identity`` comes first: no model can receive another's."""
     return digest({"model": identity, "request": request, "draw": draw})
+
+
+def identity_of(backend: Backend) -> str:
+    """Whose answers these are. A server is trusted with no more than its address: its name for a model proves nothing."""
+    if isinstance(backend, Remote):
+        return digest([backend.info.digest, backend.origin])
+    return backend.info.digest
 
 
 class Store:
@@ -70,6 +78,8 @@ class Store:
         fresh = [(key, rows) for key, rows in entries if key not in self._rows]
         if not fresh:
             return
+        if len({key for key, _ in fresh}) < len(fresh):
+            fresh = list(dict(reversed(fresh)).items())
         data = "".join(dumps({"key": key, "rows": rows}) + "\n" for key, rows in fresh)
         with self._guard("written"), self._path.open("ab") as file, _locked(file.fileno()):
             before = file.seek(0, os.SEEK_END)
