@@ -15,6 +15,7 @@ from fingerprint.evidence.base import MIN_PROMPTS, Evidence
 from fingerprint.evidence.case import Case
 from fingerprint.evidence.protocol import mismatches, voided
 from fingerprint.evidence.weights import sketch_distance
+from fingerprint.recording import Recording
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
 #: What the weights alone show; closed: there is nothing to see.
@@ -60,6 +61,9 @@ SMALLEST_PANEL = 20
 PANEL_ACCUSE = 1.3
 #: Accusing one of many candidates also needs this p-value after Holm's correction.
 PANEL_ALPHA = 0.05
+#: A recording that was made of two models proves nothing: the answers at its end differ from those at its beginning, by
+#: a paired test and by more than a runtime's noise (bits of divergence, or share of a greedy text).
+DRIFT_P, DRIFT_MORE = 0.01, 0.02
 #: Control margin below which two distances of weights are not told apart.
 CLOSER = 0.95
 
@@ -210,7 +214,7 @@ def _shifted(features: Mapping[str, float], main: Evidence, end: float) -> dict[
 
 def _bounds(case: Case, tier: Tier, calibration: Calibration) -> tuple[float, float]:
     """What the calibration supports for this case: nothing for models of another kind, no accusation without controls."""
-    if not _covered(case, calibration):
+    if not _covered(case, calibration) or any(_drifted(side) for side in (case.suspect, case.reference)):
         return 0.0, 0.0
     return tier.bounds if _controlled(case) else (tier.bounds[0], 0.0)
 
@@ -241,7 +245,15 @@ def _weights_lr(calibration: Calibration, found: Mapping[str, Evidence]) -> LogL
 
 def _identical(case: Case) -> bool:
     first, second = case.suspect.model, case.reference.model
-    return (bool(first.weights) and first.weights == second.weights) or first.digest == second.digest
+    if first.weights or second.weights:
+        return first.weights == second.weights or first.digest == second.digest
+    # What two servers say of their models may be equal for any two models.
+    return first.digest == second.digest and "server" not in {first.kind, second.kind}
+
+
+def _drifted(recording: Recording) -> bool:
+    drift = recording.drift
+    return drift is not None and drift.pvalue <= DRIFT_P and drift.across - drift.within >= DRIFT_MORE
 
 
 def _is_copy(weights: Evidence) -> bool:
@@ -361,4 +373,22 @@ def _limits(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> 
     if kind in {"distilled", "derived", "related"}:
         limits.append("The direction is not determined: the statistics are symmetric in suspect and reference.")
     limits.extend(mismatch.sentence for mismatch in mismatches(case.suspect, case.reference))
+    limits.extend(_collection_limits(case))
+    return limits
+
+
+def _collection_limits(case: Case) -> list[str]:
+    """What went differently than asked while the two sides were recorded."""
+    limits = []
+    for side in (case.suspect, case.reference):
+        name, drift = side.model.name, side.drift
+        if drift is not None and _drifted(side):
+            limits.append(
+                f"{name} changed while it was recorded: its answers to the same {drift.prompts} questions moved by "
+                f"{drift.across:.2g} between beginning and end, by {drift.within:.2g} within the beginning "
+                f"(p = {drift.pvalue:.2g}). Nothing is claimed from such a recording: collect it again."
+            )
+        if side.model.kind == "server":
+            limits.append(f"Who {name} is was told by its server and could not be checked.")
+        limits.extend(f"{name}: {note.text}." for note in side.notes)
     return limits

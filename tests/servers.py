@@ -1,14 +1,12 @@
-"""Real servers on loopback for the tests: llama.cpp's on real weights, and a tiny model of ours as GGUF."""
+"""Real servers on loopback for the tests: llama.cpp's, on any GGUF file."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 # One thread: on a busy machine llama.cpp's spinning threads wait for each other.
@@ -48,69 +46,3 @@ def llama_cpp(weights: Path, name: str, context: int = 2048):
     finally:
         process.kill()
         process.communicate()
-
-
-def write_gguf(folder: Path, path: Path) -> None:
-    """One of our small Llama models (byte-level BPE) as GGUF, in the layout that llama.cpp expects."""
-    gguf = pytest.importorskip("gguf")
-    from safetensors.numpy import load_file
-
-    config = json.loads((folder / "config.json").read_text())
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    writer = gguf.GGUFWriter(path, "llama")
-    heads = config["num_attention_heads"]
-    writer.add_name(folder.name)
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
-    writer.add_rope_dimension_count(config["hidden_size"] // heads)
-    writer.add_vocab_size(config["vocab_size"])
-    words = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get)
-    special = {token["content"] for token in tokenizer["added_tokens"]}
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(words)
-    writer.add_token_types([gguf.TokenType.CONTROL if word in special else gguf.TokenType.NORMAL for word in words])
-    writer.add_token_merges([" ".join(pair) if isinstance(pair, list) else pair for pair in tokenizer["model"]["merges"]])
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(0)
-    writer.add_add_bos_token(False)
-    for name, tensor in load_file(folder / "model.safetensors").items():
-        writer.add_tensor(_gguf_name(name), _gguf_layout(name, tensor.astype(np.float32), heads))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def _gguf_name(name: str) -> str:
-    for ours, theirs in (
-        ("model.embed_tokens", "token_embd"),
-        ("model.norm", "output_norm"),
-        ("lm_head", "output"),
-        ("model.layers", "blk"),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.k_proj", "attn_k"),
-        ("self_attn.v_proj", "attn_v"),
-        ("self_attn.o_proj", "attn_output"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("input_layernorm", "attn_norm"),
-    ):
-        name = name.replace(ours, theirs)
-    return name
-
-
-def _gguf_layout(name: str, tensor: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of queries and keys in llama.cpp's order of rotary dimensions: pairs side by side, not half and half."""
-    if "q_proj" not in name and "k_proj" not in name:
-        return tensor
-    rows, columns = tensor.shape
-    return tensor.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)

@@ -22,6 +22,8 @@ def collect(
     system: common.SystemOption = "",
     store: common.StoreOption = None,
     max_requests: common.MaxRequestsOption = None,
+    max_tokens: common.MaxTokensOption = None,
+    max_minutes: common.MaxMinutesOption = None,
     quiet: common.QuietOption = False,
 ) -> None:
     """Ask a model all probes and write a recording. Run again to go on after an interruption."""
@@ -39,6 +41,8 @@ def collect(
         system=system,
         store=store,
         max_requests=max_requests,
+        max_tokens=max_tokens,
+        max_minutes=max_minutes,
         quiet=quiet,
     )
     recording = api.collect(model, options, [recording_file.read(path) for path in score or []])

@@ -22,6 +22,10 @@ StoreOption = Annotated[
 MaxRequestsOption = Annotated[
     int | None, typer.Option("--max-requests", min=0, help="Stop cleanly after this many requests to models.")
 ]
+MaxTokensOption = Annotated[
+    int | None, typer.Option("--max-tokens", min=0, help="Stop cleanly after this many tokens, read and written.")
+]
+MaxMinutesOption = Annotated[float | None, typer.Option("--max-minutes", min=0.0, help="Stop cleanly after this time.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 OutputOption = Annotated[
     list[Path] | None, typer.Option("-o", "--output", help="Write to a file as well; the ending decides the format.")
@@ -29,7 +33,16 @@ OutputOption = Annotated[
 
 
 def make_options(
-    *, probes: str, seed: int, temperature: float, system: str, store: Path | None, max_requests: int | None, quiet: bool
+    *,
+    probes: str,
+    seed: int,
+    temperature: float,
+    system: str,
+    store: Path | None,
+    max_requests: int | None,
+    quiet: bool,
+    max_tokens: int | None = None,
+    max_minutes: float | None = None,
 ) -> Options:
     """The options of the library from those of the command line."""
     from fingerprint.api import Options
@@ -40,7 +53,7 @@ def make_options(
     return Options(
         probes=probes,
         settings=Settings(temperature=temperature, seed=seed, system=system),
-        budget=Budget(requests=max_requests),
+        budget=Budget(requests=max_requests, tokens=max_tokens, minutes=max_minutes),
         store=store or default_root(),
         progress=progress(quiet=quiet),
     )

@@ -43,6 +43,8 @@ def compare(
     system: common.SystemOption = "",
     store: common.StoreOption = None,
     max_requests: common.MaxRequestsOption = None,
+    max_tokens: common.MaxTokensOption = None,
+    max_minutes: common.MaxMinutesOption = None,
     quiet: common.QuietOption = False,
 ) -> None:
     """Compare two models: how much more probable is the evidence if SUSPECT derives from REFERENCE?"""
@@ -58,6 +60,8 @@ def compare(
         system=system,
         store=store,
         max_requests=max_requests,
+        max_tokens=max_tokens,
+        max_minutes=max_minutes,
         quiet=quiet,
     )
     if prior is not None and not 0 < prior < 1:

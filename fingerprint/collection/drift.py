@@ -20,7 +20,7 @@ from fingerprint.stats.divergence import jensen_shannon
 
 Sentinel = SampleRequest | DistributionRequest
 #: How many prompts stand guard, the fewest from which anything is said, and the length of their lists and texts.
-COUNT, FEWEST, TOPK, TOKENS = 12, 6, 20, 16
+COUNT, FEWEST, TOPK, TOKENS = 12, 8, 20, 16
 #: Draws that no probe uses: the two rounds at the beginning; the round at the end has its own for every plan.
 _FIRST, _AGAIN, _LAST = 1_000_001, 1_000_002, 2_000_000
 _ROUNDS = 4095

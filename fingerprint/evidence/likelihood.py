@@ -43,7 +43,7 @@ def _one_way(case: Case, author: Recording, scorer: Recording, method: str, titl
     own = _scores(scorer)
     keys = [key for key in keys if key in own]
     if len(keys) < MIN_PROMPTS:
-        reason = f"{scorer.model.name} has not scored the answers of {author.model.name}"
+        reason = f"{scorer.model.name} has not scored the answers of {author.model.name}{scorer.why_not('scores')}"
         return Skipped(method=method, reason=reason)
     rivals: dict[str, list[float]] = {}
     for label, other in zip(case.labels, case.others, strict=True):

@@ -153,9 +153,9 @@ def _lists(transport: Transport, options: ServerOptions, terms: Terms, prompt: P
             continue
         except Fault as fault:
             return terms.noted("topk", f"the server's log-probabilities make no sense: {fault}")
-        fault = _unsound(value, tokens)
-        if fault:
-            return terms.noted("topk", f"the server {fault}")
+        unsound = _unsound(value, tokens)
+        if unsound:
+            return terms.noted("topk", f"the server {unsound}")
         count = min(length, *(len(token.top) for token in tokens))
         return replace(terms, chat_topk=count) if prompt.channel == "chat" else replace(terms, raw_topk=count)
     return terms.noted("topk", "the server refuses to give log-probabilities")
