@@ -12,6 +12,7 @@ import random
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -78,6 +79,7 @@ class Transport:
             trust_env=not options.local,
             headers={"Accept-Encoding": "identity", "User-Agent": "fingerprint", **options.key.header()},
         )
+        weakref.finalize(self, self._client.close)
         self._lock = threading.Lock()
         self._faults: dict[str, int] = {}
 
@@ -121,10 +123,6 @@ class Transport:
                 hint="Everything collected is kept; run the same command again later to go on.",
             ) from None
         raise AssertionError  # a retry context either returns or raises
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def _again(self, error: Exception) -> bool | float:
         if not isinstance(error, Fault):
