@@ -9,6 +9,7 @@ from gguf_file import write_gguf
 from servers import llama_cpp, smollm2
 
 from fingerprint import api, recording_file, shipped
+from fingerprint.errors import ModelError
 from fingerprint.models.base import DistributionRequest, SampleRequest, ScoreRequest
 from fingerprint.models.handshake import shake_hands
 from fingerprint.models.registry import open_model
@@ -55,11 +56,16 @@ def test_served_distributions_are_those_of_the_file(served, local):
 
 
 def test_served_scores_are_those_of_the_file(served, local):
-    for text in (" and the old house.", " the Mississippi, in 1803!", " naïve"):
+    for text in (" and the old house.", " the Mississippi, in 1803!"):
         request = ScoreRequest(prompt=RAW, text=text)
         mine, theirs = served.score([request])[0], local.score([request])[0]
         assert mine.logprob == pytest.approx(theirs.logprob, abs=0.02)
         assert (mine.text, mine.tokens, mine.bytes) == (theirs.text, theirs.tokens, theirs.bytes)
+
+
+def test_a_text_that_cannot_be_scored_is_refused_in_a_sentence(served):
+    with pytest.raises(ModelError, match="no whole characters"):
+        served.score([ScoreRequest(prompt=RAW, text=" naïve")])
 
 
 def test_seeds_repeat_an_answer_and_draws_do_not_share_one(served):
@@ -106,7 +112,7 @@ def test_the_handshake_of_a_sound_server_takes_nothing_away(served):
     assert served.capabilities.inner_positions
 
 
-def test_a_served_model_compares_with_a_file_from_end_to_end(program, student_server, teacher_server, tmp_path):
+def test_two_served_models_compare_from_end_to_end(program, student_server, teacher_server, tmp_path, own_store):
     suspect, reference = (
         f"openai:{name}?base_url={url}&concurrency=4"
         for name, url in (("student", student_server), ("teacher", teacher_server))
@@ -117,9 +123,10 @@ def test_a_served_model_compares_with_a_file_from_end_to_end(program, student_se
     assert {item["method"] for item in result["evidence"]} >= {"divergence", "partial_correlation"}
     assert any("told by its server" in limit for limit in result["limits"])
     assert "127.0.0.1" not in json.dumps(result)
-    again = program("compare", suspect, reference, "--probes", "prefixes", "--json", "--max-requests", "0")
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["result"] == result
+    nothing = api.Options(probes="prefixes", store=own_store, budget=api.Budget(requests=0))
+    assert [recording.digest for recording in api.record([suspect, reference], nothing)] == [
+        result[side]["recording"] for side in ("suspect", "reference")
+    ]
     for file in (tmp_path / "kept").iterdir():
         recording = recording_file.read(file)
         assert recording.drift is not None

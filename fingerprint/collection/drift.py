@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,9 @@ def sentinels(plan: Plan, can: Capabilities) -> tuple[list[Sentinel], list[Senti
     if len(probes) < FEWEST or not (can.topk or can.samples):
         return [], []
     last = _LAST + int(digest([probe.id for probe in plan.probes])[7:13], 16)
-    rounds: list[list[Sentinel]] = []
-    for draw in (_FIRST, _AGAIN, last):
-        rounds.append([_ask(request, draw) for probe in probes if (request := _sentinel(plan, probe, can))])
-    return [*rounds[0], *rounds[1]], rounds[2]
+    asked = [request for probe in probes if (request := _sentinel(plan, probe, can))]
+    first, again, final = ([_ask(request, draw) for request in asked] for draw in (_FIRST, _AGAIN, last))
+    return [*first, *again], final
 
 
 def _sentinel(plan: Plan, probe: Any, can: Capabilities) -> Sentinel | None:
@@ -103,6 +103,5 @@ def _parting(first: str, second: str) -> float:
     """How early two greedy texts part: 0 for equal ones, 1 where the first characters differ."""
     if first == second:
         return 0.0
-    longest = max(len(first), len(second))
-    same = next((place for place, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
-    return 1 - same / longest
+    alike = list(takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+    return 1 - len(alike) / max(len(first), len(second))

@@ -36,7 +36,7 @@ class Pool(Generic[J, A]):
 
     @property
     def hungry(self) -> bool:
-        """Whether more jobs should be queued. A few wait beside each thread, so that none idles while answers are stored."""
+        """Whether more jobs should be queued. A few wait, so that no thread idles while answers are stored."""
         return self.running < 3 * self._size
 
     def submit(self, job: J) -> None:

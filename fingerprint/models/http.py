@@ -248,8 +248,8 @@ class HttpModel:
                 rows.append(self._row(last[-1], request, whole))
             return Answer(rows=tuple(sorted(rows, key=lambda row: row.at)), cost=self._paid(value))
 
-        topk = self._topk(request)
-        body = with_topk(self._terms.body(request.prompt, model=self._options.model, tokens=1, seed=0), request.prompt, topk)
+        topk, body = self._topk(request), self._terms.body(request.prompt, model=self._options.model, tokens=1, seed=0)
+        body = with_topk(body, request.prompt, topk)
         more = {"echo": True} if self._terms.inside == "echo" else {"prompt_logprobs": topk}
         return self._transport.ask("POST", path(request.prompt), {**body, **more}, read)
 

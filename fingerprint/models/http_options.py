@@ -147,7 +147,7 @@ def _base_url(text: str) -> str:
     except ValueError:
         parts, port_is_fine = urlsplit(""), False
     if parts.username or parts.password:
-        raise SpecError("The base_url holds a user name or a password.", hint="Put a key into the environment: key_env=NAME.")
+        raise SpecError("The base_url holds a user name or a password.", hint="A key comes from the environment: key_env=…")
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine or parts.query or parts.fragment:
         raise SpecError(
             f"The base_url {safe_text(text, limit=80)} is no address of a server.",
