@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -49,3 +50,32 @@ def llama_cpp(weights: Path, name: str, context: int = 2048):
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def _helper(script: str, *arguments: str):
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name(script)), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def fake_server(**settings: object):
+    """`fake_server.py` as a process; yields its address."""
+    with _helper("fake_server.py", json.dumps(settings)) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def fault_proxy(upstream: str):
+    """`fault_proxy.py` before a server; yields its address."""
+    with _helper("fault_proxy.py", upstream.rpartition(":")[2]) as port:
+        yield f"http://127.0.0.1:{port}"

@@ -26,6 +26,12 @@ MaxTokensOption = Annotated[
     int | None, typer.Option("--max-tokens", min=0, help="Stop cleanly after this many tokens, read and written.")
 ]
 MaxMinutesOption = Annotated[float | None, typer.Option("--max-minutes", min=0.0, help="Stop cleanly after this time.")]
+PriceInOption = Annotated[
+    float | None, typer.Option("--price-in", min=0.0, help="Money per million tokens read, for --dry-run.")
+]
+PriceOutOption = Annotated[
+    float | None, typer.Option("--price-out", min=0.0, help="Money per million tokens written, for --dry-run.")
+]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 OutputOption = Annotated[
     list[Path] | None, typer.Option("-o", "--output", help="Write to a file as well; the ending decides the format.")
