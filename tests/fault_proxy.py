@@ -20,7 +20,7 @@ KINDS = (
     "429", "429-date", "500", "503", "reset", "truncated", "stalled", "garbage", "list", "other model", "duplicate",
     "exchanged", "error in 200", "nan",
 )
-SETTINGS = {"share": 0.0, "seed": 0, "storm": [0, 0], "stall": 1.0, "kinds": list(KINDS)}
+SETTINGS = {"share": 0.0, "seed": 0, "storm": [0, 0], "stall": 1.0, "strip": False, "kinds": list(KINDS)}
 STATE = {"count": 0}
 COUNTS: Counter[str] = Counter()
 RANDOM = random.Random(0)
@@ -113,7 +113,7 @@ async def proxy_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     while (request := await read_request(reader)) is not None:
         if request[1] == "/_faults":
             if request[0] == "POST":
-                SETTINGS.update({"storm": [0, 0], **json.loads(request[3])})
+                SETTINGS.update({"storm": [0, 0], "kinds": list(KINDS), "strip": False, **json.loads(request[3])})
                 RANDOM.seed(SETTINGS["seed"])
                 STATE["count"] = 0
                 COUNTS.clear()
@@ -121,6 +121,8 @@ async def proxy_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
             continue
         kind = chosen(request[1])
         good = await forward(link, request)
+        if SETTINGS["strip"]:
+            good[1].pop("x-request-id", None)
         if good[0] != 200:
             kind = ""
         if kind == "duplicate" and not LAST:

@@ -29,12 +29,17 @@ class Budget:
             raise _spent("--max-requests")
         if self.tokens is not None and tokens > self.tokens:
             raise _spent("--max-tokens")
-        if self.minutes is not None and time.monotonic() - self._begun >= 60 * self.minutes:
+        if self.overdue:
             raise _spent("--max-minutes")
         if self.requests is not None:
             self.requests -= requests
         if self.tokens is not None:
             self.tokens -= tokens
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the time is up."""
+        return self.minutes is not None and time.monotonic() - self._begun >= 60 * self.minutes
 
     def settle(self, aside: Cost, real: Cost) -> None:
         """Take back what an answered request did not need; a server that counts more than was set aside is believed."""

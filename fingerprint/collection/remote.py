@@ -9,7 +9,7 @@ from typing import Any
 from fingerprint.collection.budget import Budget
 from fingerprint.collection.pool import Outcome, Pool
 from fingerprint.collection.store import Store
-from fingerprint.errors import FingerprintError
+from fingerprint.errors import BudgetSpent, FingerprintError
 from fingerprint.models.base import Answer, Remote, Request
 from fingerprint.recording import as_row
 
@@ -80,8 +80,11 @@ class _Run:
             cost = self._backend.cost(self._requests[waiting[0]])
             try:
                 self._budget.spend(cost.requests, cost.tokens)
-            except Exception as error:
-                self.fail(error)
+            except BudgetSpent as error:
+                # What waits in the queue is within the limit already, unless the limit is the clock.
+                self.failure = error
+                if self._budget.overdue:
+                    self._take_back()
                 return
             self.pool.submit(waiting.popleft())
 

@@ -56,7 +56,6 @@ class HttpModel:
         self._transport, self._options, self._terms = transport, options, terms
         self.info = info
         self._lock = threading.Lock()
-        self._seen: set[str] = set()
         self._fingerprints: dict[str, int] = {}
         self._asked = self._refused = self._exhausted = 0
         self._reasons: dict[str, int] = {}
@@ -284,16 +283,14 @@ class HttpModel:
     def _checked(self, found: Reply) -> dict[str, Any]:
         """The answer's object, if it is from our model, new, and meant for us."""
         value, terms = found.value, self._terms
-        model, name = value.get("model"), value.get("id")
+        model = value.get("model")
         if isinstance(model, str) and terms.model and model != terms.model:
             raise Fault(f"the answer is from another model, {safe_text(model, limit=80)}")
         if terms.echoes_request_id and found.headers.get("x-request-id") != found.request_id:
             raise Fault("the answer belongs to another request")
+        if terms.unique_ids and found.repeated:
+            raise Fault("the answer was given before")
         with self._lock:
-            if terms.unique_ids and isinstance(name, str):
-                if name in self._seen:
-                    raise Fault("the answer was given before")
-                self._seen.add(name)
             mark = value.get("system_fingerprint")
             if isinstance(mark, str) and mark:
                 self._fingerprints[mark] = self._fingerprints.get(mark, 0) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -24,6 +25,7 @@ _RAW = Prompt(id="hello", text="The first thing I noticed was", channel="raw")
 #: Lengths of next-token lists to ask for, longest first: llama.cpp and long lists, OpenAI and vLLM, older completions.
 _LENGTHS = (256, 20, 5)
 _TOKENS = 3
+_TRIALS = 3
 _ROUNDING = 0.02
 _NOT_HERE = {404, 405, 501}
 #: What a server says of its model that is not about the model.
@@ -84,11 +86,11 @@ def _listing(transport: Transport, options: ServerOptions) -> _Listing:
 def _channel(
     transport: Transport, options: ServerOptions, terms: Terms, prompt: Prompt, seen: list[Reply], said: list[Refusal]
 ) -> Terms:
-    """Try one channel, twice for comparison, dropping what the server does not understand."""
+    """Try one channel, a few times for comparison, dropping what the server does not understand."""
     for variant in _variants(terms):
         body = variant.body(prompt, model=options.model, tokens=1, seed=0)
         try:
-            replies = [transport.ask("POST", path(prompt), body, _with_text) for _ in range(2)]
+            replies = [transport.ask("POST", path(prompt), body, _with_text) for _ in range(_TRIALS)]
         except Refusal as refusal:
             said.append(refusal)
             if refusal.status in _NOT_HERE or refusal.status in {401, 402, 403, 429}:
@@ -130,13 +132,15 @@ def _give_up(options: ServerOptions, listing: _Listing, said: list[Refusal]) -> 
 
 
 def _reported(terms: Terms, seen: list[Reply]) -> Terms:
-    models = [found.value.get("model") for found in seen]
-    names = [found.value.get("id") for found in seen]
+    """What the answers so far show, by majority: the network may have spoilt one of them already."""
+    models = Counter(str(found.value.get("model") or "") for found in seen)
+    names = {found.value.get("id") for found in seen}
+    echoed = sum(found.headers.get("x-request-id") == found.request_id for found in seen)
     return replace(
         terms,
-        model=models[0] if isinstance(models[0], str) else "",
-        unique_ids=all(isinstance(name, str) and name for name in names) and len(set(map(str, names))) == len(names),
-        echoes_request_id=all(found.headers.get("x-request-id") == found.request_id for found in seen),
+        model=models.most_common(1)[0][0],
+        unique_ids=all(isinstance(name, str) and name for name in names) and 2 * len(names) > len(seen),
+        echoes_request_id=2 * echoed > len(seen),
     )
 
 

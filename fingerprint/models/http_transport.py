@@ -32,8 +32,6 @@ _TRY_AGAIN = {408, 409, 425, 429}
 _SPENT = ("insufficient_quota", "billing_hard_limit_reached")
 _HOPS = 3
 _CHUNK = 1 << 16
-# Retries are ours to report; without a handler the library's log lines would go to the terminal.
-logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 class Fault(Exception):
@@ -56,14 +54,25 @@ class Refusal(Exception):
         self.status = status
 
 
+def _not_ours(record: logging.LogRecord) -> bool:
+    """Whether a log line of stamina is about somebody else's retries: ours are counted and reported, not logged."""
+    return not str(getattr(record, "stamina.caused_by", "")).startswith("Fault(")
+
+
+logging.getLogger("stamina").addFilter(_not_ours)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A parsed answer: its JSON object, the headers in lower case, and the request id that it was sent under."""
+    """A parsed answer: its JSON object, the headers in lower case, and the request id that it was sent under.
+
+    ``repeated`` says that an answer with the same id came before.
+    """
 
     value: dict[str, Any]
     headers: dict[str, str]
     request_id: str
-    seconds: float
+    repeated: bool
 
 
 class Transport:
@@ -82,6 +91,7 @@ class Transport:
         weakref.finalize(self, self._client.close)
         self._lock = threading.Lock()
         self._faults: dict[str, int] = {}
+        self._ids: set[str] = set()
 
     @property
     def faults(self) -> dict[str, int]:
@@ -153,7 +163,16 @@ class Transport:
         else:
             raise ModelRefused(f"The server of {safe_text(self._options.model)} redirects in a circle.")
         value = self._value(status, found, raw)
-        return Reply(value=value, headers=found, request_id=request_id, seconds=time.monotonic() - started)
+        return Reply(value=value, headers=found, request_id=request_id, repeated=self._repeated(value))
+
+    def _repeated(self, value: dict[str, Any]) -> bool:
+        name = value.get("id")
+        if not isinstance(name, str):
+            return False
+        with self._lock:
+            known = name in self._ids
+            self._ids.add(name)
+        return known
 
     def _exchange(
         self, method: str, url: str, content: bytes | None, headers: dict[str, str], deadline: float
