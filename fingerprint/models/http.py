@@ -60,6 +60,7 @@ class HttpModel:
         self._asked = self._refused = self._exhausted = 0
         self._reasons: dict[str, int] = {}
         self._bytes_per_token = _BYTES_PER_TOKEN
+        self._origin = digest([options.base_url, options.model, terms.model])
         self._scorer = Scorer(transport, options.model, terms)
 
     @property
@@ -92,7 +93,7 @@ class HttpModel:
 
     @property
     def origin(self) -> str:
-        return digest([self._options.base_url, self._options.model, self._terms.model])
+        return self._origin
 
     @property
     def concurrency(self) -> int:
@@ -192,14 +193,17 @@ class HttpModel:
             )
             return Answer(rows=(row,), cost=self._paid(value))
 
-        body = self._terms.body(
+        return self._transport.ask("POST", path(request.prompt), self.sample_body(request), read)
+
+    def sample_body(self, request: SampleRequest) -> dict[str, Any]:
+        """What is sent for one sampled answer."""
+        return self._terms.body(
             request.prompt,
             model=self._options.model,
             tokens=request.max_tokens,
             temperature=request.temperature,
             seed=_seed(self.origin, request),
         )
-        return self._transport.ask("POST", path(request.prompt), body, read)
 
     def _distributions(self, request: DistributionRequest) -> Answer:
         prompt, whole = request.prompt, len(request.prompt.text.encode("utf-8", "surrogatepass"))

@@ -6,11 +6,13 @@ neither side's wall clock matters.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import random
 import threading
 import time
+import urllib.request
 import uuid
 import weakref
 from collections.abc import Callable
@@ -81,14 +83,11 @@ class Transport:
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(options.timeout, pool=None),
-            limits=limits,
-            # Proxies from the environment are for the network, not for a server on this machine.
-            trust_env=not options.local,
-            headers={"Accept-Encoding": "identity", "User-Agent": "fingerprint", **options.key.header()},
-        )
-        weakref.finalize(self, self._client.close)
+        # Without the client around it, which costs a third of the time: cookies, redirects and sessions are not wanted here.
+        self._wire = httpx.HTTPTransport(limits=limits, proxy=_proxy(options), trust_env=not options.local)
+        self._headers = {"Accept-Encoding": "identity", "User-Agent": "fingerprint", **options.key.header()}
+        self._limits = {"timeout": httpx.Timeout(options.timeout, pool=None).as_dict()}
+        weakref.finalize(self, self._wire.close)
         self._lock = threading.Lock()
         self._faults: dict[str, int] = {}
         self._ids: set[str] = set()
@@ -151,7 +150,9 @@ class Transport:
     def _once(self, method: str, url: str, body: dict[str, Any] | None) -> Reply:
         started, request_id = time.monotonic(), uuid.uuid4().hex
         content = None if body is None else json.dumps(body).encode("ascii")
-        headers = {"X-Request-Id": request_id, **({"Content-Type": "application/json"} if body is not None else {})}
+        headers = {**self._headers, "X-Request-Id": request_id}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         for _ in range(_HOPS):
             try:
                 status, found, raw = self._exchange(method, url, content, headers, started + self._options.timeout)
@@ -177,7 +178,9 @@ class Transport:
     def _exchange(
         self, method: str, url: str, content: bytes | None, headers: dict[str, str], deadline: float
     ) -> tuple[int, dict[str, str], bytes]:
-        with self._client.stream(method, url, content=content, headers=headers) as response:
+        request = httpx.Request(method, url, content=content, headers=headers, extensions=self._limits)
+        with contextlib.closing(self._wire.handle_request(request)) as response:
+            response.request = request
             found = {name.lower(): value for name, value in response.headers.items()}
             if found.get("content-encoding", "identity") != "identity":
                 raise ModelBroken(f"The server of {safe_text(self._options.model)} compresses although asked not to.")
@@ -243,6 +246,15 @@ class Transport:
             if isinstance(said, dict) and name in said:
                 said = said[name]
         return safe_text(said if isinstance(said, str) else json.dumps(said))
+
+
+def _proxy(options: ServerOptions) -> str | None:
+    """The proxy that the environment names for this address; a server on this machine needs none."""
+    scheme, host, _ = options.origin
+    if options.local or urllib.request.proxy_bypass(host):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get(scheme) or proxies.get("all")
 
 
 def retry_after(headers: dict[str, str]) -> float | None:
