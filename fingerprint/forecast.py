@@ -163,7 +163,9 @@ def _live(collector: Collector, plan: Plan, prices: Prices) -> ModelForecast:
     if isinstance(backend, Remote):
         wire = sum(backend.cost(request).requests for request in missing)
         trial = _trial(backend, missing)
-        read = Range.of([_read(backend, missing, trial.bytes_per_token[case] / spread) for case, spread in enumerate(_SPREAD)])
+        read = Range.of(
+            [_read(backend, missing, trial.bytes_per_token[case] / spread) for case, spread in enumerate(_SPREAD)]
+        )
         written = Range.of([sum(_written(request, share) for request in missing) for share in LENGTHS])
         minutes = Range.of([trial.minutes(missing, wire, case) for case in range(3)])
         money = _money(backend, read, written, prices)

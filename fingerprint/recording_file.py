@@ -93,6 +93,12 @@ def read(path: Path | None) -> Recording:
     return _build(_numbered_rows(_raw_lines(path, name), name), name, stem)
 
 
+def read_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file of lines, whatever they are. Raises as `read`."""
+    name = str(path)
+    return (row for _, row in _numbered_rows(_raw_lines(path, name), name))
+
+
 def _raw_lines(path: Path | None, name: str) -> Iterator[bytes]:
     if path is None:
         yield from sys.stdin.buffer

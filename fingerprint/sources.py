@@ -14,6 +14,7 @@ from fingerprint.collection.steps import finished, in_turn
 from fingerprint.collection.store import Store, identity_of
 from fingerprint.errors import UsageError
 from fingerprint.evidence.likelihood import scorable
+from fingerprint.imports import read as imports
 from fingerprint.models.base import Remote, ScoreRequest
 from fingerprint.models.handshake import shake_hands
 from fingerprint.models.registry import open_model
@@ -33,8 +34,11 @@ def gather(specs: Sequence[str], options: Options) -> tuple[dict[int, Recording]
 
 
 def read(spec: ModelSpec) -> Recording:
-    """The recording that a spec names."""
-    return recording_file.read(None if spec.locator == "-" else Path(spec.locator).expanduser())
+    """The recording that a spec names, in our format or in another's; ``rec:FILE?model=NAME`` chooses one of several."""
+    if spec.locator == "-":
+        return recording_file.read(None)
+    fields = {name: value for name in ("prompt", "answer") if (value := spec.option(f"{name}_field", ""))}
+    return imports.read(Path(spec.locator).expanduser(), model=spec.option("model", ""), fields=fields)
 
 
 def open_collector(spec: ModelSpec, options: Options) -> Collector:

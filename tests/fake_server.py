@@ -15,16 +15,64 @@ import re
 import sys
 import time
 
-WORDS = [f" {word}" for word in (
-    "amber bell candle drum ember fern garden harbour island jar kettle lantern meadow needle orchard pebble quill river "
-    "saddle thimble valley willow yarrow anchor basket copper daisy eagle feather glass"
-).split()]
+WORDS = [
+    f" {word}"
+    for word in [
+        "amber",
+        "bell",
+        "candle",
+        "drum",
+        "ember",
+        "fern",
+        "garden",
+        "harbour",
+        "island",
+        "jar",
+        "kettle",
+        "lantern",
+        "meadow",
+        "needle",
+        "orchard",
+        "pebble",
+        "quill",
+        "river",
+        "saddle",
+        "thimble",
+        "valley",
+        "willow",
+        "yarrow",
+        "anchor",
+        "basket",
+        "copper",
+        "daisy",
+        "eagle",
+        "feather",
+        "glass",
+    ]
+]
 _PIECE = re.compile(r"\s?\w+|\s?[^\w\s]|\s")
 SETTINGS = {
     "dialect": "openai",  # openai (chat only), legacy (completions with echo), vllm
-    "model": "tiny", "seed": 1, "key": "", "leak": False, "topk": 20, "delay": 0.0, "swap_after": 0, "swap_model": "",
-    "sum": 1.0, "logprobs": True, "count": 0, "jitter": False, "wrong_echo": False, "status": 0, "words": "", "redirect": "",
-    "huge": 0, "hostile": "", "reject": [], "refuse": "",
+    "model": "tiny",
+    "seed": 1,
+    "key": "",
+    "leak": False,
+    "topk": 20,
+    "delay": 0.0,
+    "swap_after": 0,
+    "swap_model": "",
+    "sum": 1.0,
+    "logprobs": True,
+    "count": 0,
+    "jitter": False,
+    "wrong_echo": False,
+    "status": 0,
+    "words": "",
+    "redirect": "",
+    "huge": 0,
+    "hostile": "",
+    "reject": [],
+    "refuse": "",
 }
 STATE = {"answers": 0, "random": 0}
 
@@ -94,7 +142,9 @@ def answer(path: str, body: dict) -> tuple[int, dict]:
     limit = 20 if chat else {"vllm": 20}.get(SETTINGS["dialect"], 5)
     asked = body.get("top_logprobs") if chat else body.get("logprobs")
     if asked and asked > min(limit, SETTINGS["topk"] or limit):
-        return 400, {"error": {"message": f"You may request at most {limit} log-probabilities", "type": "invalid_request_error"}}
+        return 400, {
+            "error": {"message": f"You may request at most {limit} log-probabilities", "type": "invalid_request_error"}
+        }
     context = json.dumps(body["messages"]) if chat else body["prompt"]
     if SETTINGS["refuse"] and SETTINGS["refuse"] in context:
         return 400, {"error": {"message": "The prompt violates our policy."}}
@@ -150,7 +200,7 @@ def legacy(context: str, words: list[str], count: int, *, echo: bool) -> dict:
 
 
 def vllm_prompt(body: dict, chat: bool) -> list:
-    """vLLM's list: null for the first token, then a dictionary from token id to logprob, rank and decoded token."""
+    """VLLM's list: null for the first token, then a dictionary from token id to logprob, rank and decoded token."""
     if not chat:
         text, before = body["prompt"], ""
     elif body["messages"][-1]["role"] == "assistant":

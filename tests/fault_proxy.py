@@ -11,14 +11,26 @@ import json
 import random
 import sys
 from collections import Counter
-from email.utils import format_datetime
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 from fake_server import main, packed, read_request
 
 KINDS = (
-    "429", "429-date", "500", "503", "reset", "truncated", "stalled", "garbage", "list", "other model", "duplicate",
-    "exchanged", "error in 200", "nan",
+    "429",
+    "429-date",
+    "500",
+    "503",
+    "reset",
+    "truncated",
+    "stalled",
+    "garbage",
+    "list",
+    "other model",
+    "duplicate",
+    "exchanged",
+    "error in 200",
+    "nan",
 )
 SETTINGS = {"share": 0.0, "seed": 0, "storm": [0, 0], "stall": 1.0, "strip": False, "kinds": list(KINDS)}
 STATE = {"count": 0}

@@ -29,7 +29,15 @@ REQUESTS = 10_000
 
 def plan_of(probes: int, draws: int, positions: int = 1) -> Plan:
     rows = tuple(
-        Probe(id=f"p{place}", text=f"Question {place}?", set="faults", channel="chat", draws=draws, max_tokens=4, positions=positions)
+        Probe(
+            id=f"p{place}",
+            text=f"Question {place}?",
+            set="faults",
+            channel="chat",
+            draws=draws,
+            max_tokens=4,
+            positions=positions,
+        )
         for place in range(probes)
     )
     return Plan(probes=rows, sets=(), settings=Settings())

@@ -94,7 +94,8 @@ def _measure(spec: str, load: Load) -> dict[str, Any]:
     if parsed.scheme != "openai":
         raise UsageError("The throughput of servers only can be measured.", hint="Name a model as openai:…")
     backend = open_server(parsed)
-    ours, bare = [], []
+    ours: list[float] = []
+    bare: list[float] = []
     for round_ in range(_ROUNDS + 1):
         plan = _plan(load, round_)
         bodies = _bodies(backend, plan)

@@ -28,12 +28,8 @@ def collect(
 ) -> None:
     """Ask a model all probes and write a recording. Run again to go on after an interruption."""
     from fingerprint import api, recording_file
-    from fingerprint.errors import OutputError
 
-    if not output.name.endswith((".jsonl", ".jsonl.zst")):
-        raise OutputError(f"{output} has no ending of a recording.", hint="Use .jsonl or .jsonl.zst.")
-    if not output.parent.is_dir():
-        raise OutputError(f"{output} cannot be written: there is no folder {output.parent}.", hint="Create it first.")
+    common.check_recording_path(output)
     options = common.make_options(
         probes=probes,
         seed=seed,

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from fingerprint.cli import bench, claims, collect, compare, demo, identify, matrix, probes, report, weights, zoo
+from fingerprint.cli import (
+    bench,
+    cache,
+    claims,
+    collect,
+    compare,
+    demo,
+    doctor,
+    identify,
+    importing,
+    matrix,
+    probes,
+    report,
+    weights,
+    zoo,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -14,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("claims")(claims.claims)
     app.command("weights")(weights.weights)
     app.command("identify")(identify.identify)
+    app.command("import")(importing.import_answers)
     app.command("matrix")(matrix.matrix)
     app.command("report")(report.report)
     app.command("schema")(report.schema)
@@ -21,4 +37,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(probes.app, name="probes")
     app.add_typer(zoo.app, name="zoo")
     app.add_typer(bench.app, name="bench")
+    app.add_typer(cache.app, name="cache")
+    app.command("doctor")(doctor.doctor)
     app.command("version")(report.version)

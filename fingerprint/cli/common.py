@@ -79,6 +79,16 @@ def progress(*, quiet: bool) -> Progress:
     return show
 
 
+def check_recording_path(path: Path) -> None:
+    """Refuse a file that no recording can be written to, before any work is done."""
+    from fingerprint.errors import OutputError
+
+    if not path.name.endswith((".jsonl", ".jsonl.zst")):
+        raise OutputError(f"{path} has no ending of a recording.", hint="Use .jsonl or .jsonl.zst.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.", hint="Create it first.")
+
+
 def write_text(text: str, path: Path) -> None:
     """Write a result file atomically."""
     from fingerprint.recording_file import write_bytes

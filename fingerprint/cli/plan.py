@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from fingerprint.forecast import ModelForecast, Range
 
 
+_CASES = (
+    "Low, expected, worst: answers of a quarter, half and all of the allowed length; in the worst case, requests one "
+    "after the other and prompts of a third more tokens."
+)
+
+
 def print_plan(
     specs: list[str], options: Options, *, price_in: float | None, price_out: float | None, json_out: bool
 ) -> None:
@@ -28,17 +34,20 @@ def print_plan(
         lines += [*_model(model), ""]
     lines.append("Evidence that this pair can give:")
     for item in found.evidence:
-        lines.append(f"  {'yes' if item.possible else 'no '}  {item.evidence}" + (f": {item.reason}" if item.reason else ""))
+        lines.append(
+            f"  {'yes' if item.possible else 'no '}  {item.evidence}" + (f": {item.reason}" if item.reason else "")
+        )
     lines += [
         "",
-        "Low, expected, worst: answers of a quarter, half and all of the allowed length; in the worst case, requests one "
-        "after the other and prompts of a third more tokens.",
+        _CASES,
     ]
     sys.stdout.write("\n".join(safe_text(line, limit=1000) for line in lines) + "\n")
 
 
 def _model(model: ModelForecast) -> list[str]:
-    kinds = [name for name, there in (("answers", model.text), ("scores", model.scores), ("weights", model.weights)) if there]
+    kinds = [
+        name for name, there in (("answers", model.text), ("scores", model.scores), ("weights", model.weights)) if there
+    ]
     kinds += [f"lists of {model.topk} next tokens"] if model.topk else []
     lines = [
         f"{model.name}: {', '.join(kinds) or 'nothing'}",

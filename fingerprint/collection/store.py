@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,38 @@ def identity_of(backend: Backend) -> str:
     return backend.info.digest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much a store holds."""
+
+    models: int
+    answers: int
+    bytes: int
+
+    @property
+    def told(self) -> str:
+        return f"{self.answers:,} answers of {self.models:,} models, {self.bytes / 1e6:,.1f} MB"
+
+
 class Store:
     """Answers of one model, in a file of its own."""
+
+    @staticmethod
+    def size(root: Path) -> Size:
+        """How much lies in a folder of stores."""
+        models = answers = size = 0
+        for path in sorted((root / "answers").glob("*.jsonl")):
+            models += 1
+            size += path.stat().st_size
+            with path.open("rb") as file:
+                answers += sum(1 for _ in file)
+        return Size(models=models, answers=answers, bytes=size)
+
+    @staticmethod
+    def clear(root: Path) -> None:
+        """Delete all stores of a folder, and nothing else that lies there."""
+        for path in (root / "answers").glob("*.jsonl"):
+            path.unlink(missing_ok=True)
 
     def __init__(self, root: Path, identity: str) -> None:
         self._path = root / "answers" / f"{identity.removeprefix('sha256:')}.jsonl"

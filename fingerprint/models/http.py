@@ -15,10 +15,11 @@ from fingerprint.canonical import digest
 from fingerprint.errors import ModelError
 from fingerprint.models import http_reply as reply
 from fingerprint.models.base import Answer, Capabilities, Cost, DistributionRequest, Request, SampleRequest, ScoreRequest
+from fingerprint.models.http_faults import Exhausted, Fault, Refusal
 from fingerprint.models.http_options import ServerOptions, parse_options
 from fingerprint.models.http_score import Scorer
 from fingerprint.models.http_terms import Terms, path, with_topk
-from fingerprint.models.http_transport import Exhausted, Fault, Refusal, Reply, Transport
+from fingerprint.models.http_transport import Reply, Transport
 from fingerprint.models.spec import ModelSpec
 from fingerprint.recording import Distribution, ModelInfo, Note, Prompt, Sample, Score, TensorSketch
 from fingerprint.text import safe_text
@@ -216,9 +217,7 @@ class HttpModel:
             if at == whole or prompt.channel == "raw":
                 row, paid = self._after(replace(prompt, text=_head(prompt.text, at)), request, at)
                 rows.append(row)
-                cost = Cost(
-                    requests=cost.requests + 1, read=cost.read + paid.read, written=cost.written + paid.written
-                )
+                cost = Cost(requests=cost.requests + 1, read=cost.read + paid.read, written=cost.written + paid.written)
         return Answer(rows=tuple(rows), cost=cost)
 
     def _after(self, prompt: Prompt, request: DistributionRequest, at: int) -> tuple[Distribution, Cost]:

@@ -13,10 +13,11 @@ from fingerprint.canonical import digest
 from fingerprint.errors import ModelError
 from fingerprint.models import http_reply as reply
 from fingerprint.models.base import ScoreRequest
+from fingerprint.models.http_faults import Fault, Refusal
 from fingerprint.models.http_options import ServerOptions
 from fingerprint.models.http_score import Scorer
 from fingerprint.models.http_terms import NEUTRAL, Inside, Scoring, Terms, path, with_topk
-from fingerprint.models.http_transport import Fault, Refusal, Reply, Transport
+from fingerprint.models.http_transport import Reply, Transport
 from fingerprint.recording import ModelInfo, Prompt
 from fingerprint.text import safe_text
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fingerprint.models.http_transport import Fault
+from fingerprint.models.http_faults import Fault
 from fingerprint.recording import END, Distribution, Finish
 
 #: Special tokens as servers print them; like the special tokens of a local tokenizer they all mean that the text ends.

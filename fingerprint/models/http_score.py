@@ -12,8 +12,9 @@ from typing import Any
 
 from fingerprint.models import http_reply as reply
 from fingerprint.models.base import Cost, ScoreRequest
+from fingerprint.models.http_faults import Fault, Refusal
 from fingerprint.models.http_terms import Terms, path, sendable, with_topk
-from fingerprint.models.http_transport import Fault, Refusal, Reply, Transport
+from fingerprint.models.http_transport import Reply, Transport
 
 Checked = Callable[[Reply], dict[str, Any]]
 Scored = tuple[float, int, Cost]

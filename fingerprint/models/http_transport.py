@@ -25,6 +25,7 @@ import httpx
 import stamina
 
 from fingerprint.errors import ModelBroken, ModelError, ModelRefused
+from fingerprint.models.http_faults import Exhausted, Fault, Refusal
 from fingerprint.models.http_options import ServerOptions, origin
 from fingerprint.text import safe_text
 
@@ -34,26 +35,6 @@ _TRY_AGAIN = {408, 409, 425, 429}
 _SPENT = ("insufficient_quota", "billing_hard_limit_reached")
 _HOPS = 3
 _CHUNK = 1 << 16
-
-
-class Fault(Exception):
-    """Something that may go better next time. ``wait`` is what the server asked for, in seconds."""
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
-
-
-class Exhausted(ModelError):
-    """All attempts at one request failed."""
-
-
-class Refusal(Exception):
-    """The server understood and will not: asking again changes nothing."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
 
 
 def _not_ours(record: logging.LogRecord) -> bool:
@@ -83,7 +64,7 @@ class Transport:
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
-        # Without the client around it, which costs a third of the time: cookies, redirects and sessions are not wanted here.
+        # Without httpx's client around it, which costs a third of the time: cookies and redirects are not wanted here.
         self._wire = httpx.HTTPTransport(limits=limits, proxy=_proxy(options), trust_env=not options.local)
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "fingerprint", **options.key.header()}
         self._limits = {"timeout": httpx.Timeout(options.timeout, pool=None).as_dict()}

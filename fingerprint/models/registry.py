@@ -24,6 +24,24 @@ _BUILTIN = {
 }
 
 
+#: Packages that a kind of model needs beyond the standard library.
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "path": ("torch", "transformers"),
+    "hf": ("torch", "transformers", "huggingface_hub"),
+    "gguf": ("torch", "transformers", "gguf", "accelerate"),
+    "zoo": ("torch", "transformers"),
+    "openai": ("httpx", "stamina"),
+}
+
+
+def schemes() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Every kind of model: where it comes from if it is not built in, and the packages it needs."""
+    known = {name: ("", _NEEDS.get(name, ())) for name in _BUILTIN}
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        known.setdefault(point.name, (f" (from {point.value})", ()))
+    return known
+
+
 def open_model(spec: ModelSpec) -> Backend:
     """Open the model that a spec names.
 
