@@ -14,26 +14,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fingerprint import library, library_archive, recording_file, shipped
+from fingerprint import library, library_archive, recording_file, shipped, sources
 from fingerprint._version import __version__
 from fingerprint.calibration.model import Calibration
 from fingerprint.calibration.model import shipped as shipped_calibration
-from fingerprint.collection.collect import Budget, Collector, Progress, silent
-from fingerprint.collection.plan import Plan, Settings, make_plan, plan_like
-from fingerprint.collection.store import Store, default_root
+from fingerprint.collection.budget import Budget
+from fingerprint.collection.collect import Progress, silent
+from fingerprint.collection.plan import Settings, plan_like
+from fingerprint.collection.store import default_root
 from fingerprint.errors import RecordingError, UsageError
 from fingerprint.evidence.base import NOT_EVIDENCE
 from fingerprint.evidence.case import Case
-from fingerprint.evidence.crossscores import scorable
 from fingerprint.evidence.methods import examine
 from fingerprint.evidence.protocol import without_system
 from fingerprint.lineage import recall_findings, with_findings
-from fingerprint.models.base import Backend, ScoreRequest
-from fingerprint.models.handshake import shake_hands
-from fingerprint.models.registry import open_model
-from fingerprint.models.spec import ModelSpec, parse_spec
-from fingerprint.probes import load
+from fingerprint.models.spec import parse_spec
 from fingerprint.recording import ModelInfo, Recording
+from fingerprint.sources import Memory
 from fingerprint.verdict import decide
 
 if TYPE_CHECKING:
@@ -58,34 +55,6 @@ class Options:
     progress: Progress = silent
     sequential: float | None = None  # the level α at which to stop asking early
     seal: Seal | None = None  # what was fixed before; the report says whether it was kept
-
-
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """What one run has read, opened and recorded already, so that many comparisons ask each model once."""
-
-    recordings: dict[ModelSpec, Recording] = field(default_factory=dict)
-    collectors: dict[ModelSpec, Collector] = field(default_factory=dict)
-    recorded: dict[tuple[str, Plan], Recording] = field(default_factory=dict)
-
-    def read(self, spec: ModelSpec) -> Recording:
-        """A recording, read from its file once."""
-        if spec not in self.recordings:
-            self.recordings[spec] = _read(spec)
-        return self.recordings[spec]
-
-    def open(self, spec: ModelSpec, options: Options) -> Collector:
-        """The collector of a model, which is opened and shaken hands with once."""
-        if spec not in self.collectors:
-            self.collectors[spec] = _collector(_open(spec), options)
-        return self.collectors[spec]
-
-    def recording(self, collector: Collector, plan: Plan) -> Recording:
-        """What a model answers to a plan, collected once."""
-        key = (collector.backend.info.digest, plan)
-        if key not in self.recorded:
-            self.recorded[key] = collector.recording(plan)
-        return self.recorded[key]
 
 
 def compare(
@@ -182,10 +151,9 @@ def strangers(models: Sequence[ModelInfo], panel: Sequence[Recording]) -> tuple[
 def record(specs: Sequence[str], options: Options, memory: Memory | None = None) -> list[Recording]:
     """A recording of each model: read where the spec is one, collected where it is a model."""
     memory = memory or Memory()
-    given, collectors = _sources(specs, options, memory)
-    plan = _plan(list(given.values()), options)
-    recordings = given | {place: memory.recording(collector, plan) for place, collector in collectors.items()}
-    return _cross_scored([recordings[place] for place in range(len(specs))], collectors)
+    given, collectors = memory.gather(specs, options)
+    recordings = given | memory.collect_all(collectors, sources.plan_for(list(given.values()), options))
+    return sources.cross_scored([recordings[place] for place in range(len(specs))], collectors)
 
 
 def record_in_turn(
@@ -195,8 +163,8 @@ def record_in_turn(
     from fingerprint.evidence.information import rank_probes
     from fingerprint.sequential import ask_in_turn
 
-    given, collectors = _sources(specs, options, Memory())
-    plan = _plan(list(given.values()), options)
+    given, collectors = Memory().gather(specs, options)
+    plan = sources.plan_for(list(given.values()), options)
     if not collectors:
         # Nobody is asked: what was recorded is looked at in turn.
         plan = plan_like(list(given.values())[:2], options.settings)
@@ -209,69 +177,14 @@ def record_in_turn(
     recordings, outcome = ask_in_turn(
         given, collectors, replace(plan, probes=tuple(probes)), alpha=options.sequential, population=others
     )
-    return _cross_scored(recordings, collectors), outcome
-
-
-def _sources(specs: Sequence[str], options: Options, memory: Memory) -> tuple[dict[int, Recording], dict[int, Collector]]:
-    """Recordings that were given, and collectors of the live models, by place."""
-    parsed = list(enumerate(parse_spec(spec) for spec in specs))
-    given = {place: memory.read(spec) for place, spec in parsed if spec.scheme == "rec"}
-    return given, {place: memory.open(spec, options) for place, spec in parsed if spec.scheme != "rec"}
+    return sources.cross_scored(recordings, collectors), outcome
 
 
 def collect(spec: str, options: Options, score: Sequence[Recording] = ()) -> Recording:
     """Record one model; ``score`` are recordings whose answers it shall also score."""
-    backend = _open(parse_spec(spec))
-    collector = _collector(backend, options)
-    recording = collector.recording(_plan([], options))
-    return _with_scores(recording, collector, score)
-
-
-def _plan(given: Sequence[Recording], options: Options) -> Plan:
-    """The chosen probe sets, or the prompts of foreign recordings, which live models are then asked too."""
-    foreign = [recording for recording in given if not recording.probe_sets]
-    return plan_like(foreign, options.settings) if foreign else make_plan(load(options.probes), options.settings)
-
-
-def _read(spec: ModelSpec) -> Recording:
-    return recording_file.read(None if spec.locator == "-" else Path(spec.locator).expanduser())
-
-
-def _open(spec: ModelSpec) -> Backend:
-    if spec.scheme == "rec":
-        raise UsageError(f"{spec} is a recording already.", hint="Name a model to collect from.")
-    backend = open_model(spec)
-    shake_hands(backend)
-    return backend
-
-
-def _collector(backend: Backend, options: Options) -> Collector:
-    store = Store(options.store, backend.info.digest)
-    return Collector(backend=backend, store=store, budget=options.budget, progress=options.progress)
-
-
-def _cross_scored(recordings: list[Recording], collectors: dict[int, Collector]) -> list[Recording]:
-    """Where one of suspect and reference gives text only, everybody who can scores its text."""
-    texts = [recording for recording in recordings[:2] if recording.samples and not recording.distributions]
-    return [
-        _with_scores(recording, collectors[place], [author for author in texts if author is not recording])
-        if place in collectors
-        else recording
-        for place, recording in enumerate(recordings)
-    ]
-
-
-def _with_scores(recording: Recording, collector: Collector, authors: Sequence[Recording]) -> Recording:
-    if not authors or not collector.backend.capabilities.scores:
-        return recording
-    own = {prompt.key: prompt for prompt in recording.prompts}
-    requests = [
-        ScoreRequest(prompt=own[key], text=sample.text)
-        for author in authors
-        for sample in scorable(author)
-        if (key := author.prompt_by_id[sample.prompt].key) in own
-    ]
-    return replace(recording, scores=(*recording.scores, *collector.scores(requests)))
+    collector = sources.open_collector(parse_spec(spec), options)
+    recording = collector.recording(sources.plan_for([], options))
+    return sources.with_scores(recording, collector, score)
 
 
 def save(recordings: Sequence[Recording], folder: Path) -> list[Path]:
@@ -329,9 +242,9 @@ def identify(suspect: str, folder: Path, options: Options | None = None) -> Iden
 
     options, spec, panel = options or Options(), parse_spec(suspect), read_folder(folder)
     if spec.scheme == "rec":
-        return rank(_read(spec), panel, shipped_panel())
-    plan, known = _plan(panel, options), {prompt.key for member in panel for prompt in member.prompts}
+        return rank(sources.read(spec), panel, shipped_panel())
+    plan, known = sources.plan_for(panel, options), {prompt.key for member in panel for prompt in member.prompts}
     asked = replace(plan, probes=tuple(probe for probe in plan.probes if probe.prompt.key in known))
     if not asked.probes:
         raise RecordingError(f"No member of {folder} was asked any of these probes.", hint="Choose --probes that it was.")
-    return rank(_collector(_open(spec), options).recording(asked), panel, shipped_panel())
+    return rank(sources.open_collector(spec, options).recording(asked), panel, shipped_panel())

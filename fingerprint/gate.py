@@ -28,6 +28,7 @@ from fingerprint.probes import load
 from fingerprint.report.baseline import Baseline, read_baseline
 from fingerprint.report.schema import Report
 from fingerprint.report.verify import verify
+from fingerprint.sources import Memory
 
 #: Errors of this exit code are findings: one model that cannot be reached must not hide what the others showed.
 _UNREACHABLE = 4
@@ -91,7 +92,7 @@ class _Gate:
         self.file = file
         self.options = replace(options, probes=policy.probes, settings=settings)
         self.panel = file.path.parent / Path(policy.panel).expanduser() if policy.panel else None
-        self.memory = api.Memory()
+        self.memory = Memory()
         self.baseline = baseline
         self.kept: dict[str, Report] = {}
         self.reports: dict[tuple[str, str], Report] = {}

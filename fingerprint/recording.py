@@ -142,6 +142,28 @@ class Finding:
     skipped: tuple[dict[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that went differently than asked. ``topic`` is what it limits: a kind of access, or the whole."""
+
+    topic: Literal["samples", "topk", "scores", "identity", "drift", "import"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """The same questions at the beginning, twice, and at the end: mean distance within the beginning and across the run.
+
+    Distances are Jensen–Shannon divergences in bits, or how early greedy texts part, from 0 to 1. ``pvalue`` is that of
+    a paired test that the end is no further away than the beginning is from itself.
+    """
+
+    prompts: int
+    within: float
+    across: float
+    pvalue: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """Everything that one model answered under one protocol."""
@@ -155,6 +177,8 @@ class Recording:
     scores: tuple[Score, ...] = ()
     sketch: tuple[TensorSketch, ...] = ()
     findings: tuple[Finding, ...] = ()
+    notes: tuple[Note, ...] = ()
+    drift: Drift | None = None
 
     @cached_property
     def prompt_by_id(self) -> dict[str, Prompt]:
@@ -179,6 +203,11 @@ class Recording:
             "weights": self.sketch,
         }
         return tuple(name for name, rows in has.items() if rows)
+
+    def why_not(self, topic: str) -> str:
+        """Why a kind of access is missing, as the end of a sentence; empty where nothing is known."""
+        found = [note.text for note in self.notes if note.topic == topic]
+        return f" ({'; '.join(found)})" if found else ""
 
     @cached_property
     def digest(self) -> str:
@@ -208,15 +237,19 @@ ROWS: dict[str, tuple[str, type[Any]]] = {
 
 def lines(recording: Recording) -> Iterator[str]:
     """The recording as canonical JSON lines, without line ends."""
-    yield dumps(
-        {
-            "row": "header",
-            "format": FORMAT,
-            "model": as_row(recording.model),
-            "protocol": as_row(recording.protocol),
-            "probe_sets": [as_row(ref) for ref in recording.probe_sets],
-        }
-    )
+    header: dict[str, Any] = {
+        "row": "header",
+        "format": FORMAT,
+        "model": as_row(recording.model),
+        "protocol": as_row(recording.protocol),
+        "probe_sets": [as_row(ref) for ref in recording.probe_sets],
+    }
+    # Left out where empty: recordings that were made before there were notes keep their digest.
+    if recording.notes:
+        header["notes"] = [as_row(note) for note in recording.notes]
+    if recording.drift is not None:
+        header["drift"] = as_row(recording.drift)
+    yield dumps(header)
     for kind, (attribute, _) in ROWS.items():
         for row in getattr(recording, attribute):
             yield row_line(kind, row)

@@ -19,7 +19,9 @@ from fingerprint.errors import OutputError, RecordingError, StorageError
 from fingerprint.recording import (
     FORMAT,
     ROWS,
+    Drift,
     ModelInfo,
+    Note,
     ProbeSetRef,
     Prompt,
     Protocol,
@@ -33,6 +35,8 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(row_type) for kind, 
 _MODEL = TypeAdapter(ModelInfo)
 _PROTOCOL = TypeAdapter(Protocol)
 _PROBE_SETS = TypeAdapter(tuple[ProbeSetRef, ...])
+_NOTES = TypeAdapter(tuple[Note, ...])
+_DRIFT = TypeAdapter(Drift | None)
 #: A single answer longer than this is cut: no statistic reads further, and a hostile file must not fill memory.
 MAX_ANSWER = 200_000
 _ZSTD_WINDOW = 2**31
@@ -87,6 +91,12 @@ def read(path: Path | None) -> Recording:
     name = "standard input" if path is None else str(path)
     stem = "stdin" if path is None else path.name.removesuffix(".zst").removesuffix(".jsonl")
     return _build(_numbered_rows(_raw_lines(path, name), name), name, stem)
+
+
+def read_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file of lines, whatever they are. Raises as `read`."""
+    name = str(path)
+    return (row for _, row in _numbered_rows(_raw_lines(path, name), name))
 
 
 def _raw_lines(path: Path | None, name: str) -> Iterator[bytes]:
@@ -154,6 +164,7 @@ def _build_own(head: dict[str, Any], rows: Iterator[tuple[int, dict[str, Any]]],
         model = _MODEL.validate_python(head.get("model"))
         protocol = _PROTOCOL.validate_python(head.get("protocol"))
         probe_sets = _PROBE_SETS.validate_python(head.get("probe_sets"))
+        notes, drift = _NOTES.validate_python(head.get("notes", ())), _DRIFT.validate_python(head.get("drift"))
         for number, value in rows:  # noqa: B007  # the handler below names the line
             kind, row = parse_row(value)
             found[kind].append(row)
@@ -165,7 +176,7 @@ def _build_own(head: dict[str, Any], rows: Iterator[tuple[int, dict[str, Any]]],
             if row.prompt not in known:
                 raise RecordingError(f"The recording {name} answers a prompt it does not hold: {safe_text(row.prompt)}.")
     fields: dict[str, Any] = {attribute: tuple(found[kind]) for kind, (attribute, _) in ROWS.items()}
-    return Recording(model=model, protocol=protocol, probe_sets=probe_sets, **fields)
+    return Recording(model=model, protocol=protocol, probe_sets=probe_sets, notes=notes, drift=drift, **fields)
 
 
 def _first_fault(error: ValueError) -> str:

@@ -112,7 +112,7 @@ def _log10(logs: Floats) -> float:
 def merge(parts: Sequence[Recording]) -> Recording:
     """One recording from several of the same model on different probes."""
     return replace(
-        parts[0],
+        parts[-1],
         prompts=tuple(row for part in parts for row in part.prompts),
         samples=tuple(row for part in parts for row in part.samples),
         distributions=tuple(row for part in parts for row in part.distributions),

@@ -180,6 +180,27 @@ def speed(
     sys.stdout.write(text)
 
 
+@app.command("throughput")
+def throughput(
+    model: Annotated[
+        str, typer.Argument(help="A served model, openai:…; a small server of our own is started without one.")
+    ] = "",
+    count: Annotated[int, typer.Option("--count", min=1, help="Requests in each round.")] = 400,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Requests at a time.")] = 16,
+    delay: Annotated[float, typer.Option("--delay", min=0.0, help="Seconds that our own server takes.")] = 0.1,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Length of each answer.")] = 8,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the ratio as JSON.")] = None,
+) -> None:
+    """Collecting from a server against a bare load generator that sends the same requests, in alternating rounds."""
+    from fingerprint.bench import throughput as bench
+
+    load = bench.Load(count=count, concurrency=concurrency, delay=delay, tokens=tokens)
+    text = json.dumps(bench.run(model, load), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
 @app.command("real")
 def real(
     model: Annotated[Path, typer.Argument(help="A GGUF file of a real model.")],

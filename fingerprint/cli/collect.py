@@ -27,6 +27,8 @@ def collect(
     system: common.SystemOption = "",
     store: common.StoreOption = None,
     max_requests: common.MaxRequestsOption = None,
+    max_tokens: common.MaxTokensOption = None,
+    max_minutes: common.MaxMinutesOption = None,
     quiet: common.QuietOption = False,
     engine: common.EngineOption = "here",
     workers: common.WorkersOption = 2,
@@ -34,7 +36,6 @@ def collect(
 ) -> None:
     """Ask models all probes and write recordings. Run again to go on after an interruption."""
     from fingerprint import api, recording_file
-    from fingerprint.errors import OutputError
 
     options = common.make_options(
         probes=probes,
@@ -43,15 +44,14 @@ def collect(
         system=system,
         store=store,
         max_requests=max_requests,
+        max_tokens=max_tokens,
+        max_minutes=max_minutes,
         quiet=quiet,
     )
     if len(models) > 1 or output.is_dir():
         _collect_many(models, output, options, (engine, workers, ray_address), scored=bool(score))
         return
-    if not output.name.endswith((".jsonl", ".jsonl.zst")):
-        raise OutputError(f"{output} has no ending of a recording.", hint="Use .jsonl or .jsonl.zst.")
-    if not output.parent.is_dir():
-        raise OutputError(f"{output} cannot be written: there is no folder {output.parent}.", hint="Create it first.")
+    common.check_recording_path(output)
     recording = api.collect(models[0], options, [recording_file.read(path) for path in score or []])
     recording_file.write(recording, output)
     common.say(

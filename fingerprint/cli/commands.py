@@ -6,13 +6,16 @@ import typer
 
 from fingerprint.cli import (
     bench,
+    cache,
     check,
     claims,
     collect,
     compare,
     demo,
+    doctor,
     explain,
     identify,
+    importing,
     library,
     matrix,
     probes,
@@ -32,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command("claims")(claims.claims)
     app.command("weights")(weights.weights)
     app.command("identify")(identify.identify)
+    app.command("import")(importing.import_answers)
     app.command("matrix")(matrix.matrix)
     app.command("tree")(tree.tree)
     app.command("check")(check.check)
@@ -45,4 +49,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(probes.app, name="probes")
     app.add_typer(zoo.app, name="zoo")
     app.add_typer(bench.app, name="bench")
+    app.add_typer(cache.app, name="cache")
+    app.command("doctor")(doctor.doctor)
     app.command("version")(report.version)

@@ -23,6 +23,16 @@ StoreOption = Annotated[
 MaxRequestsOption = Annotated[
     int | None, typer.Option("--max-requests", min=0, help="Stop cleanly after this many requests to models.")
 ]
+MaxTokensOption = Annotated[
+    int | None, typer.Option("--max-tokens", min=0, help="Stop cleanly after this many tokens, read and written.")
+]
+MaxMinutesOption = Annotated[float | None, typer.Option("--max-minutes", min=0.0, help="Stop cleanly after this time.")]
+PriceInOption = Annotated[
+    float | None, typer.Option("--price-in", min=0.0, help="Money per million tokens read, for --dry-run.")
+]
+PriceOutOption = Annotated[
+    float | None, typer.Option("--price-out", min=0.0, help="Money per million tokens written, for --dry-run.")
+]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 EngineOption = Annotated[
     str, typer.Option("--engine", help="Where shards run: here, processes (on this machine), or ray (a cluster).")
@@ -37,7 +47,16 @@ OutputOption = Annotated[
 
 
 def make_options(
-    *, probes: str, seed: int, temperature: float, system: str, store: Path | None, max_requests: int | None, quiet: bool
+    *,
+    probes: str,
+    seed: int,
+    temperature: float,
+    system: str,
+    store: Path | None,
+    max_requests: int | None,
+    quiet: bool,
+    max_tokens: int | None = None,
+    max_minutes: float | None = None,
 ) -> Options:
     """The options of the library from those of the command line."""
     from fingerprint.api import Options
@@ -48,7 +67,7 @@ def make_options(
     return Options(
         probes=probes,
         settings=Settings(temperature=temperature, seed=seed, system=system),
-        budget=Budget(requests=max_requests),
+        budget=Budget(requests=max_requests, tokens=max_tokens, minutes=max_minutes),
         store=store or default_root(),
         progress=progress(quiet=quiet),
     )
@@ -66,6 +85,16 @@ def progress(*, quiet: bool) -> Progress:
         sys.stderr.flush()
 
     return show
+
+
+def check_recording_path(path: Path) -> None:
+    """Refuse a file that no recording can be written to, before any work is done."""
+    from fingerprint.errors import OutputError
+
+    if not path.name.endswith((".jsonl", ".jsonl.zst")):
+        raise OutputError(f"{path} has no ending of a recording.", hint="Use .jsonl or .jsonl.zst.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.", hint="Create it first.")
 
 
 def write_text(text: str, path: Path) -> None:

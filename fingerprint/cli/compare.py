@@ -41,11 +41,15 @@ def compare(
         Path | None, typer.Option("--seal", help="A seal written before; the report shows whether it was kept.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and stop.")] = False,
+    price_in: common.PriceInOption = None,
+    price_out: common.PriceOutOption = None,
     seed: common.SeedOption = 0,
     temperature: common.TemperatureOption = 1.0,
     system: common.SystemOption = "",
     store: common.StoreOption = None,
     max_requests: common.MaxRequestsOption = None,
+    max_tokens: common.MaxTokensOption = None,
+    max_minutes: common.MaxMinutesOption = None,
     quiet: common.QuietOption = False,
 ) -> None:
     """Compare two models: how much more probable is the evidence if SUSPECT derives from REFERENCE?"""
@@ -62,6 +66,8 @@ def compare(
         system=system,
         store=store,
         max_requests=max_requests,
+        max_tokens=max_tokens,
+        max_minutes=max_minutes,
         quiet=quiet,
     )
     if prior is not None and not 0 < prior < 1:
@@ -72,7 +78,9 @@ def compare(
     for path in output or []:
         check_format(path)
     if dry_run:
-        _print_plan(specs, options)
+        from fingerprint.cli.plan import print_plan
+
+        print_plan(specs, options, price_in=price_in, price_out=price_out, json_out=json_out)
         return
     sealed = read_seal(seal) if seal else None
     found = api.compare(
@@ -142,20 +150,3 @@ def rendered(report: Report, suffix: str) -> str:
     buffer = io.StringIO()
     Console(file=buffer, width=80, no_color=True).print(render(report))
     return buffer.getvalue()
-
-
-def _print_plan(specs: list[str], options: object) -> None:
-    from fingerprint import api
-    from fingerprint.collection.plan import make_plan
-    from fingerprint.models.spec import parse_spec
-    from fingerprint.probes import load
-
-    assert isinstance(options, api.Options)
-    estimate = make_plan(load(options.probes), options.settings).estimate()
-    models = [spec for spec in map(parse_spec, specs) if spec.scheme != "rec"]
-    sys.stdout.write(
-        f"{estimate.prompts} probes to each of {len(models)} models; answers that are stored already cost nothing.\n"
-        f"per model: {estimate.sample_requests} answers of at most {estimate.generated_tokens} tokens in all, "
-        f"{estimate.distribution_requests} requests for log-probabilities,\n"
-        f"about {estimate.prompt_tokens} prompt tokens. Money: unknown; these backends run on this machine.\n"
-    )

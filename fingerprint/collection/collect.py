@@ -8,77 +8,72 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 
+from fingerprint.collection.budget import Budget
+from fingerprint.collection.drift import measure
 from fingerprint.collection.plan import Plan
-from fingerprint.collection.store import Store, request_key
-from fingerprint.errors import BudgetSpent
-from fingerprint.models.base import Backend, DistributionRequest, SampleRequest, ScoreRequest
-from fingerprint.recording import Distribution, Protocol, Recording, Sample, Score, TensorSketch, as_row
+from fingerprint.collection.remote import ask_server
+from fingerprint.collection.steps import Steps, finished
+from fingerprint.collection.store import Store, identity_of, request_key
+from fingerprint.collection.work import make_work
+from fingerprint.models.base import (
+    Backend,
+    Capabilities,
+    DistributionRequest,
+    Remote,
+    Request,
+    SampleRequest,
+    ScoreRequest,
+)
+from fingerprint.recording import Distribution, Note, Protocol, Recording, Sample, Score, TensorSketch, as_row
 
-Request = SampleRequest | DistributionRequest | ScoreRequest
-R = TypeVar("R", SampleRequest, DistributionRequest, ScoreRequest)
+__all__ = ["Budget", "Collector", "Progress", "silent"]
 #: Called with (requests done, requests in all, what is being done).
 Progress = Callable[[int, int, str], None]
 _SAMPLES = TypeAdapter(list[Sample])
 _DISTRIBUTIONS = TypeAdapter(list[Distribution])
 _SCORES = TypeAdapter(list[Score])
 _SKETCH = TypeAdapter(list[TensorSketch])
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {DistributionRequest: _DISTRIBUTIONS, SampleRequest: _SAMPLES}
 
 
 def silent(done: int, total: int, what: str) -> None:
     """Progress for nobody."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Budget:
-    """How many requests may still be sent; None is no limit."""
-
-    requests: int | None = None
-
-    def spend(self, count: int) -> None:
-        if self.requests is None:
-            return
-        if count > self.requests:
-            raise BudgetSpent(
-                "The limit of --max-requests is reached; everything collected is kept.",
-                hint="Run the same command with a higher limit to go on from here.",
-            )
-        self.requests -= count
-
-
 @dataclass(frozen=True, kw_only=True)
 class Collector:
-    """One model, one store, one budget: answers requests from the store where it can, from the model otherwise."""
+    """One model, one store, one budget: answers requests from the store where it can, from the model otherwise.
+
+    ``can`` and ``notes`` are what the handshake left of the backend's capabilities, and why.
+    """
 
     backend: Backend
     store: Store
     budget: Budget
     progress: Progress = silent
+    can: Capabilities | None = None
+    notes: tuple[Note, ...] = ()
 
     def recording(self, plan: Plan) -> Recording:
-        """Everything that the plan asks of this model, as far as it is capable.
+        """Everything that the plan asks of this model, as far as it is capable. Raises as `steps`."""
+        return finished(self.steps(plan))
+
+    def steps(self, plan: Plan) -> Steps[Recording]:
+        """The recording, step by step: yields the share that is done, so that several models can be asked in turn.
 
         Raises:
             BudgetSpent: the limit was reached; the store keeps what was answered.
-            ModelBroken: the model answers NaN.
+            ModelError: the model answers NaN, or its server fails.
             StorageError: the disk is full.
 
         """
-        can = self.backend.capabilities
-        probes = [replace(probe, channel=self.backend.asked(probe.prompt).channel) for probe in plan.probes]
-        wanted = [request for probe in probes if (request := plan.distribution(probe, can))]
-        repeats = [
-            replace(request, draw=1, positions=request.positions[-1:])
-            for probe in replace(plan, probes=tuple(probes)).repeated()
-            if (request := plan.distribution(probe, can))
-        ]
-        drawn = [request for probe in probes for request in plan.samples(probe)] if can.samples else []
-        distributions = self._answers(wanted, self.backend.distributions, "distributions")
-        repeated = self._answers(repeats, self.backend.distributions, "repeated distributions")
-        samples = self._answers(drawn, _each(self.backend.sample), "answers")
+        work = make_work(plan, self.backend, self.can or self.backend.capabilities)
+        yield from self._answer(work.in_order, "answers")
         settings = plan.settings
         return Recording(
             model=self.backend.info,
@@ -90,52 +85,95 @@ class Collector:
                 runtime=self.backend.runtime,
             ),
             probe_sets=plan.sets,
-            prompts=tuple(probe.prompt for probe in probes),
-            samples=tuple(_rows(samples, drawn, _SAMPLES)),
-            distributions=tuple(_rows([*distributions, *repeated], [*wanted, *repeats], _DISTRIBUTIONS)),
-            sketch=self._sketch() if can.weights else (),
+            prompts=tuple(probe.prompt for probe in work.probes),
+            samples=tuple(self._rows(work.samples, _SAMPLES)),
+            distributions=tuple(self._rows([*work.distributions, *work.repeats], _DISTRIBUTIONS)),
+            sketch=self._sketch() if work.can.weights else (),
+            notes=(*self.notes, *(self.backend.notes if isinstance(self.backend, Remote) else ())),
+            drift=measure(*(self._stored(requests) for requests in work.sentinels)) if work.sentinels[1] else None,
         )
 
     def scores(self, requests: Sequence[ScoreRequest]) -> tuple[Score, ...]:
         """Log-likelihoods of given texts under this model, in order."""
         asked = [replace(request, prompt=self.backend.asked(request.prompt)) for request in requests]
-        return tuple(_rows(self._answers(asked, _each(self.backend.score), "scores"), asked, _SCORES))
+        finished(self._answer([asked], "scores"))
+        return tuple(self._rows(asked, _SCORES))
+
+    @cached_property
+    def _identity(self) -> str:
+        return identity_of(self.backend)
+
+    def missing(self, requests: Sequence[Request]) -> list[Request]:
+        """The requests that the store does not answer yet."""
+        return [request for request in requests if self.store.get(self._key(request)) is None]
 
     def _sketch(self) -> tuple[TensorSketch, ...]:
-        key = request_key(self.backend.info.digest, {"task": "sketch", "version": 1}, 0)
+        key = request_key(self._identity, {"task": "sketch", "version": 1}, 0)
         stored = self.store.get(key)
         if stored is None:
             stored = [as_row(row) for row in self.backend.sketch()]
             self.store.put([(key, stored)])
         return tuple(_SKETCH.validate_python(stored))
 
-    def _answers(
-        self, requests: Sequence[R], ask: Callable[[Sequence[R]], Sequence[Sequence[Any]]], what: str
-    ) -> list[list[Any]]:
-        """The stored rows of every request, asking for what is missing batch by batch."""
-        keys = [self._key(request) for request in requests]
+    def _answer(self, groups: Sequence[Sequence[Request]], what: str) -> Steps[None]:
+        """Have the store hold an answer to every request, group after group."""
+        backend = self.backend
+        if isinstance(backend, Remote):
+            requests = [request for group in groups for request in group]
+            keys = [self._key(request) for request in requests]
+            yield from ask_server(
+                backend,
+                requests,
+                keys,
+                store=self.store,
+                budget=self.budget,
+                progress=lambda done, total: self.progress(done, total, f"{what} of {backend.info.name}"),
+            )
+            return
+        total = sum(map(len, groups))
         done = 0
+        for group in groups:
+            for count in self._in_batches(group):
+                done += count
+                self.progress(done, total, what)
+                yield done / total
+
+    def _in_batches(self, requests: Sequence[Request]) -> Iterator[int]:
+        """Ask for what is missing, batch by batch; yields the size of each."""
+        keys = [self._key(request) for request in requests]
         for places in self._batches(requests):
-            missing = [place for place in places if self.store.get(keys[place]) is None]
-            if missing:
-                self.budget.spend(len(places))
-                answers = ask([requests[place] for place in places])
+            if any(self.store.get(keys[place]) is None for place in places):
+                batch = [requests[place] for place in places]
+                self.budget.spend(len(batch), self._tokens(batch))
+                answers = _ask(self.backend, batch)
                 self.store.put(
                     (keys[place], [as_row(row) for row in rows]) for place, rows in zip(places, answers, strict=True)
                 )
-            done += len(places)
-            self.progress(done, len(requests), what)
-        found = [self.store.get(key) for key in keys]
-        return [rows if rows is not None else [] for rows in found]
+            yield len(places)
+
+    def _tokens(self, batch: Sequence[Request]) -> int:
+        if self.budget.tokens is None:
+            return 0
+        return sum(self._length(request) + (getattr(request, "max_tokens", 0)) for request in batch)
+
+    def _stored(self, requests: Sequence[Request]) -> list[list[Any]]:
+        """The stored rows of each request; none where the model refused."""
+        return [list(_ADAPTERS[type(r)].validate_python(self.store.get(self._key(r)) or [])) for r in requests]
+
+    def _rows(self, requests: Sequence[Request], adapter: TypeAdapter[Any]) -> Iterator[Any]:
+        for request in requests:
+            for row in adapter.validate_python(self.store.get(self._key(request)) or []):
+                # The store knows requests by their words; the prompt's id is this recording's own.
+                yield row if row.prompt == request.prompt.id else replace(row, prompt=request.prompt.id)
 
     def _key(self, request: Request) -> str:
         fields = {name: value for name, value in as_row(request).items() if name not in {"prompt", "draw"}}
         prompt = request.prompt
         asked = {"channel": prompt.channel, "system": prompt.system, "text": prompt.text}
         body = {"task": type(request).__name__, "runtime": self.backend.runtime, **asked, **_prefixed(fields)}
-        return request_key(self.backend.info.digest, body, getattr(request, "draw", 0))
+        return request_key(self._identity, body, getattr(request, "draw", 0))
 
-    def _batches(self, requests: Sequence[R]) -> Iterator[list[int]]:
+    def _batches(self, requests: Sequence[Request]) -> Iterator[list[int]]:
         """Places of requests of similar length, at most one batch at a time.
 
         All answers of a batch are equally long: the longest keeps the others waiting, and could carry a long prompt
@@ -166,12 +204,11 @@ def _prefixed(fields: dict[str, Any]) -> dict[str, Any]:
     return {f"request_{name}": value for name, value in fields.items()}
 
 
-def _each(ask: Callable[[Sequence[Any]], Sequence[Any]]) -> Callable[[Sequence[Any]], list[list[Any]]]:
-    return lambda batch: [[row] for row in ask(batch)]
-
-
-def _rows(answers: Sequence[list[Any]], requests: Sequence[Request], adapter: TypeAdapter[Any]) -> Iterator[Any]:
-    for stored, request in zip(answers, requests, strict=True):
-        for row in adapter.validate_python(stored):
-            # The store knows requests by their words; the prompt's id is this recording's own.
-            yield row if row.prompt == request.prompt.id else replace(row, prompt=request.prompt.id)
+def _ask(backend: Backend, batch: Sequence[Request]) -> Sequence[Sequence[Any]]:
+    """One batch of requests of one kind."""
+    first = batch[0]
+    if isinstance(first, DistributionRequest):
+        return backend.distributions(cast("Sequence[DistributionRequest]", batch))
+    if isinstance(first, SampleRequest):
+        return [[row] for row in backend.sample(cast("Sequence[SampleRequest]", batch))]
+    return [[row] for row in backend.score(cast("Sequence[ScoreRequest]", batch))]

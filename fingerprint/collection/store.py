@@ -11,11 +11,13 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fingerprint.canonical import digest, dumps
 from fingerprint.errors import StorageError
+from fingerprint.models.base import Backend, Remote
 
 
 def default_root() -> Path:
@@ -31,8 +33,45 @@ def request_key(identity: str, request: dict[str, Any], draw: int) -> str:
     return digest({"model": identity, "request": request, "draw": draw})
 
 
+def identity_of(backend: Backend) -> str:
+    """Whose answers these are. A server is trusted with no more than its address: its name for a model proves nothing."""
+    if isinstance(backend, Remote):
+        return digest([backend.info.digest, backend.origin])
+    return backend.info.digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much a store holds."""
+
+    models: int
+    answers: int
+    bytes: int
+
+    @property
+    def told(self) -> str:
+        return f"{self.answers:,} answers of {self.models:,} models, {self.bytes / 1e6:,.1f} MB"
+
+
 class Store:
     """Answers of one model, in a file of its own."""
+
+    @staticmethod
+    def size(root: Path) -> Size:
+        """How much lies in a folder of stores."""
+        models = answers = size = 0
+        for path in sorted((root / "answers").glob("*.jsonl")):
+            models += 1
+            size += path.stat().st_size
+            with path.open("rb") as file:
+                answers += sum(1 for _ in file)
+        return Size(models=models, answers=answers, bytes=size)
+
+    @staticmethod
+    def clear(root: Path) -> None:
+        """Delete all stores of a folder, and nothing else that lies there."""
+        for path in (root / "answers").glob("*.jsonl"):
+            path.unlink(missing_ok=True)
 
     def __init__(self, root: Path, identity: str) -> None:
         self._path = root / "answers" / f"{identity.removeprefix('sha256:')}.jsonl"
@@ -70,6 +109,8 @@ class Store:
         fresh = [(key, rows) for key, rows in entries if key not in self._rows]
         if not fresh:
             return
+        if len({key for key, _ in fresh}) < len(fresh):
+            fresh = list(dict(reversed(fresh)).items())
         data = "".join(dumps({"key": key, "rows": rows}) + "\n" for key, rows in fresh)
         with self._guard("written"), self._path.open("ab") as file, _locked(file.fileno()):
             before = file.seek(0, os.SEEK_END)

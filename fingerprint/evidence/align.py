@@ -132,7 +132,8 @@ def align(suspect: Recording, reference: Recording, others: Sequence[Recording])
     sides = [contexts(suspect), contexts(reference)]
     for side, recording in zip(sides, (suspect, reference), strict=True):
         if not side:
-            return Skipped(method="aligned", reason=f"{recording.model.name} gives no log-probabilities")
+            reason = f"{recording.model.name} gives no log-probabilities{recording.why_not('topk')}"
+            return Skipped(method="aligned", reason=reason)
     common = sorted(set(sides[0]) & set(sides[1]))
     if len({key for key, _ in common}) < MIN_PROMPTS:
         return Skipped(

@@ -45,7 +45,8 @@ def cross_likelihood(case: Case) -> list[Evidence | Skipped]:
 def _one_way(case: Case, author: int, method: str, title: str) -> Evidence | Skipped:
     sides = (case.suspect, case.reference)
     if not sides[1 - author].scores:
-        reason = f"{sides[1 - author].model.name} has not scored the answers of {sides[author].model.name}"
+        why = sides[1 - author].why_not("scores")
+        reason = f"{sides[1 - author].model.name} has not scored the answers of {sides[author].model.name}{why}"
         return Skipped(method=method, reason=reason)
     ways = _ways(case.scores, author, 1 - author)
     if not ways:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from fingerprint.recording import Distribution, ModelInfo, Prompt, Sample, Score, TensorSketch
+from fingerprint.recording import Distribution, ModelInfo, Note, Prompt, Sample, Score, TensorSketch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,31 @@ class ScoreRequest:
     text: str
 
 
+Request = SampleRequest | DistributionRequest | ScoreRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a request costs at most: requests on the wire, tokens read and tokens written."""
+
+    requests: int = 1
+    read: int = 0
+    written: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.read + self.written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The rows that answer one request, and what it really cost. ``refused`` says why there are none, if so."""
+
+    rows: tuple[Any, ...]
+    cost: Cost
+    refused: str = ""
+
+
 class Backend(Protocol):
     """A model that can be asked. Implementations answer requests of one batch in the order given.
 
@@ -85,3 +110,29 @@ class Backend(Protocol):
     def score(self, batch: Sequence[ScoreRequest]) -> list[Score]: ...
 
     def sketch(self) -> tuple[TensorSketch, ...]: ...
+
+
+@runtime_checkable
+class Remote(Backend, Protocol):
+    """A backend behind a network: many requests at a time, each on its own, each with a price."""
+
+    @property
+    def origin(self) -> str:
+        """Digest of where the answers come from. Separates two servers that call their models the same."""
+        ...
+
+    @property
+    def concurrency(self) -> int: ...
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What the server did that a reader of the recording should know, so far."""
+        ...
+
+    def cost(self, request: Request) -> Cost:
+        """An upper bound, as far as it can be known without the model's tokenizer."""
+        ...
+
+    def ask(self, request: Request) -> Answer:
+        """Answer one request; called from many threads."""
+        ...

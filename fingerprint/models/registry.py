@@ -20,7 +20,26 @@ _BUILTIN = {
     "gguf": "fingerprint.models.local:open_gguf",
     "zoo": "fingerprint.models.local:open_zoo",
     "toy": "fingerprint.models.toy:open_toy",
+    "openai": "fingerprint.models.http:open_server",
 }
+
+
+#: Packages that a kind of model needs beyond the standard library.
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "path": ("torch", "transformers"),
+    "hf": ("torch", "transformers", "huggingface_hub"),
+    "gguf": ("torch", "transformers", "gguf", "accelerate"),
+    "zoo": ("torch", "transformers"),
+    "openai": ("httpx", "stamina"),
+}
+
+
+def schemes() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Every kind of model: where it comes from if it is not built in, and the packages it needs."""
+    known = {name: ("", _NEEDS.get(name, ())) for name in _BUILTIN}
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        known.setdefault(point.name, (f" (from {point.value})", ()))
+    return known
 
 
 def open_model(spec: ModelSpec) -> Backend:

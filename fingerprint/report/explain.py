@@ -34,8 +34,8 @@ def paragraph(report: Report) -> str:
     ]
     found = sides.both(result)
     parts.append(
-        f"Of {len(result.evidence)} methods {len(found.for_h1)} find the suspect closer to the reference than to every other "
-        f"model, {len(found.for_h2)} find another model closer, and {len(found.open)} do not tell."
+        f"Of {len(result.evidence)} methods {len(found.for_h1)} find the suspect closer to the reference than to every "
+        f"other model, {len(found.for_h2)} find another model closer, and {len(found.open)} do not tell."
     )
     if result.limits:
         parts.append(words.prose(result.limits[0]))

@@ -1,0 +1,303 @@
+"""A small model behind a real socket, answering in the shapes that servers document, sound or unsound as told.
+
+Run as a process: ``python fake_server.py '{"dialect": "vllm", …}'`` prints its port. The model is a next-word table made
+of hashes: the same question always has the same answer. ``POST /_config`` changes the settings while it runs, and
+``GET /_count`` tells how many answers it gave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+import re
+import sys
+import time
+
+WORDS = [
+    f" {word}"
+    for word in [
+        "amber",
+        "bell",
+        "candle",
+        "drum",
+        "ember",
+        "fern",
+        "garden",
+        "harbour",
+        "island",
+        "jar",
+        "kettle",
+        "lantern",
+        "meadow",
+        "needle",
+        "orchard",
+        "pebble",
+        "quill",
+        "river",
+        "saddle",
+        "thimble",
+        "valley",
+        "willow",
+        "yarrow",
+        "anchor",
+        "basket",
+        "copper",
+        "daisy",
+        "eagle",
+        "feather",
+        "glass",
+    ]
+]
+_PIECE = re.compile(r"\s?\w+|\s?[^\w\s]|\s")
+SETTINGS = {
+    "dialect": "openai",  # openai (chat only), legacy (completions with echo), vllm
+    "model": "tiny",
+    "seed": 1,
+    "key": "",
+    "leak": False,
+    "topk": 20,
+    "delay": 0.0,
+    "swap_after": 0,
+    "swap_model": "",
+    "sum": 1.0,
+    "logprobs": True,
+    "count": 0,
+    "jitter": False,
+    "wrong_echo": False,
+    "status": 0,
+    "words": "",
+    "redirect": "",
+    "huge": 0,
+    "hostile": "",
+    "reject": [],
+    "refuse": "",
+}
+STATE = {"answers": 0, "random": 0}
+
+
+def table(context: str) -> dict[str, float]:
+    """Log-probabilities of all words after a context; what is left of the probability is the end of the text."""
+    seed = SETTINGS["seed"] + (1000 if SETTINGS["swap_after"] and STATE["answers"] >= SETTINGS["swap_after"] else 0)
+    if SETTINGS["jitter"]:
+        STATE["random"] += 1
+        seed = (seed, STATE["random"])
+    raw = hashlib.shake_128(repr((seed, context[-60:])).encode()).digest(len(WORDS))
+    weights = [math.exp(byte / 50) for byte in raw]
+    total = sum(weights) / 0.95
+    return {word: math.log(weight / total) for word, weight in zip(WORDS, weights, strict=True)}
+
+
+def draw(context: str, seed: int, count: int, temperature: float) -> list[str]:
+    found = []
+    for step in range(count):
+        rows = table(context + "".join(found))
+        if temperature == 0:
+            found.append(max(rows, key=rows.get))
+            continue
+        point = int.from_bytes(hashlib.sha256(repr((seed, step, context)).encode()).digest()[:6], "big") / 2**48
+        for word, value in rows.items():
+            point -= math.exp(value)
+            if point < 0:
+                found.append(word)
+                break
+        else:
+            break
+    return found
+
+
+def top(context: str, count: int) -> dict[str, float]:
+    shift = math.log(SETTINGS["sum"])
+    rows = sorted(table(context).items(), key=lambda row: -row[1])[:count]
+    return {word: value + shift for word, value in rows}
+
+
+def scored(text: str) -> list[tuple[str, float | None, dict[str, float], int]]:
+    """Every piece of a text with its log-probability, the likeliest words there, and its offset."""
+    found, start = [], 0
+    for piece in _PIECE.findall(text):
+        rows = table(text[:start])
+        value = rows.get(piece, -12.0) + (3.0 if SETTINGS["wrong_echo"] else 0.0)
+        found.append((piece, min(value, 0.0) if start else None, rows, start))
+        start += len(piece)
+    return found
+
+
+def chat_entry(word: str, context: str, count: int) -> dict:
+    def row(piece: str, value: float) -> dict:
+        return {"token": piece, "logprob": value, "bytes": list(piece.encode())}
+
+    rows = top(context, count)
+    return {**row(word, table(context).get(word, -12.0)), "top_logprobs": [row(*pair) for pair in rows.items()]}
+
+
+def answer(path: str, body: dict) -> tuple[int, dict]:
+    chat = path.endswith("/chat/completions")
+    if not chat and SETTINGS["dialect"] == "openai":
+        return 404, {"error": {"message": "This is a chat model and not supported in the v1/completions endpoint."}}
+    for field in SETTINGS["reject"]:
+        if field in body:
+            return 400, {"error": {"message": f"Unrecognized request argument supplied: {field}"}}
+    limit = 20 if chat else {"vllm": 20}.get(SETTINGS["dialect"], 5)
+    asked = body.get("top_logprobs") if chat else body.get("logprobs")
+    if asked and asked > min(limit, SETTINGS["topk"] or limit):
+        return 400, {
+            "error": {"message": f"You may request at most {limit} log-probabilities", "type": "invalid_request_error"}
+        }
+    context = json.dumps(body["messages"]) if chat else body["prompt"]
+    if SETTINGS["refuse"] and SETTINGS["refuse"] in context:
+        return 400, {"error": {"message": "The prompt violates our policy."}}
+    count = body.get("max_tokens") or body.get("max_completion_tokens") or 1
+    words = draw(context, body.get("seed", 0), count, body.get("temperature", 1))
+    text = SETTINGS["hostile"] or "".join(words)
+    STATE["answers"] += 1
+    swapped = SETTINGS["swap_after"] and STATE["answers"] > SETTINGS["swap_after"] and SETTINGS["swap_model"]
+    value = {
+        "id": f"cmpl-{STATE['answers']:08d}",
+        "object": "chat.completion" if chat else "text_completion",
+        "created": int(time.time()),
+        "model": SETTINGS["swap_model"] if swapped else SETTINGS["model"],
+        "usage": {
+            "prompt_tokens": len(_PIECE.findall(context)),
+            "completion_tokens": SETTINGS["count"] or len(words),
+            "total_tokens": 0,
+        },
+    }
+    choice = {"index": 0, "finish_reason": "length" if len(words) == count else "stop", "logprobs": None}
+    listed = words or [WORDS[0]]
+    if chat:
+        choice["message"] = {"role": "assistant", "content": text, "refusal": None}
+        if body.get("logprobs") and SETTINGS["logprobs"]:
+            entries = [chat_entry(word, context + "".join(words[:place]), asked) for place, word in enumerate(listed)]
+            choice["logprobs"] = {"content": entries, "refusal": None}
+    else:
+        choice["text"] = (context if body.get("echo") else "") + text
+        if asked is not None and SETTINGS["logprobs"]:
+            choice["logprobs"] = legacy(context, listed, asked, echo=bool(body.get("echo")))
+    if "prompt_logprobs" in body and SETTINGS["dialect"] == "vllm":
+        places = vllm_prompt(body, chat)
+        (value if chat else choice)["prompt_logprobs"] = places
+    return 200, {**value, "choices": [choice]}
+
+
+def legacy(context: str, words: list[str], count: int, *, echo: bool) -> dict:
+    """The older shape: parallel lists; the first token of an echo has no log-probability."""
+    rows = scored(context) if echo else []
+    for place, word in enumerate(words):
+        before = context + "".join(words[:place])
+        rows.append((word, table(before).get(word, -12.0), table(before), len(before)))
+    tops = []
+    for piece, value, _, start in rows:
+        listed = top((context + "".join(words))[:start], count)
+        tops.append(None if value is None else {**listed, piece: value})
+    return {
+        "tokens": [row[0] for row in rows],
+        "token_logprobs": [row[1] for row in rows],
+        "top_logprobs": tops,
+        "text_offset": [row[3] for row in rows],
+    }
+
+
+def vllm_prompt(body: dict, chat: bool) -> list:
+    """VLLM's list: null for the first token, then a dictionary from token id to logprob, rank and decoded token."""
+    if not chat:
+        text, before = body["prompt"], ""
+    elif body["messages"][-1]["role"] == "assistant":
+        before, text = json.dumps(body["messages"][:-1]), body["messages"][-1]["content"]
+    else:
+        before, text = "", json.dumps(body["messages"])
+    rows: list = [None]
+    for piece, value, table_there, start in scored(before + text)[0 if before else 1 :]:
+        if start < len(before) or value is None:
+            rows.append({"7": {"logprob": -1.0, "rank": 1, "decoded_token": piece}})
+            continue
+        listed = top((before + text)[:start], body["prompt_logprobs"])
+        entry = {str(100 + hash_id(piece)): {"logprob": value, "rank": 99, "decoded_token": piece}}
+        entry.update(
+            (str(100 + hash_id(word)), {"logprob": number, "rank": rank, "decoded_token": word})
+            for rank, (word, number) in enumerate(listed.items(), start=1)
+            if word != piece
+        )
+        assert table_there
+        rows.append(entry)
+    return rows
+
+
+def hash_id(piece: str) -> int:
+    return int.from_bytes(hashlib.sha256(piece.encode()).digest()[:4], "big")
+
+
+def respond(method: str, path: str, headers: dict[str, str], raw: bytes) -> tuple[int, dict[str, str], bytes]:
+    if path == "/_config":
+        SETTINGS.update(json.loads(raw))
+        STATE["answers"] = 0
+        return 200, {}, b"{}"
+    if path == "/_count":
+        return 200, {}, json.dumps(STATE).encode()
+    if SETTINGS["redirect"]:
+        return 307, {"Location": SETTINGS["redirect"]}, b""
+    key = headers.get("authorization", "").removeprefix("Bearer ")
+    if SETTINGS["leak"]:
+        # A server that repeats the key wherever it can, in an answer and in a complaint.
+        SETTINGS["hostile"], SETTINGS["words"] = f"your key is {key}", f"Incorrect API key provided: {key}"
+    if SETTINGS["key"] and key != SETTINGS["key"]:
+        words = SETTINGS["words"] or f"Incorrect API key provided: {key}"
+        return 401, {}, json.dumps({"error": {"message": words, "code": "invalid_api_key"}}).encode()
+    if SETTINGS["status"]:
+        return SETTINGS["status"], {}, json.dumps({"error": {"message": SETTINGS["words"] or "no"}}).encode()
+    if path.endswith("/models"):
+        row = {"id": SETTINGS["model"], "object": "model", "created": int(time.time()), "owned_by": SETTINGS["dialect"]}
+        return 200, {}, json.dumps({"object": "list", "data": [row]}).encode()
+    if method != "POST" or not path.endswith("/completions"):
+        return 404, {}, b'{"error": {"message": "Not Found"}}'
+    if SETTINGS["huge"]:
+        return 200, {}, b'{"x": "' + b"a" * SETTINGS["huge"] + b'"}'
+    status, value = answer(path, json.loads(raw))
+    return status, {"X-Request-Id": headers.get("x-request-id", "")}, json.dumps(value).encode()
+
+
+async def read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str], bytes] | None:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    method, path, _ = head[0].split(" ", 2)
+    return method, path, headers, body
+
+
+def packed(status: int, headers: dict[str, str], body: bytes) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Content-Type: application/json"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while (request := await read_request(reader)) is not None:
+        if SETTINGS["delay"] and not request[1].startswith("/_"):
+            await asyncio.sleep(SETTINGS["delay"])
+        writer.write(packed(*respond(*request)))
+        await writer.drain()
+    writer.close()
+
+
+async def main(handler) -> None:
+    server = await asyncio.start_server(handler, "127.0.0.1", 0, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    asyncio.get_running_loop().run_in_executor(None, watch_stdin)
+    await server.serve_forever()
+
+
+def watch_stdin() -> None:
+    """End with the test that started this."""
+    import os
+
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    SETTINGS.update(json.loads(sys.argv[1]))
+    asyncio.run(main(serve_one))
