@@ -7,18 +7,19 @@ No model is run, nothing is sampled and torch is not imported.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from fingerprint._version import __version__
 from fingerprint.calibration.model import Calibration
 from fingerprint.calibration.model import shipped as shipped_calibration
-from fingerprint.canonical import digest
+from fingerprint.canonical import digest, dumps
 from fingerprint.errors import ModelError, RecordingError, SpecError
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
@@ -127,8 +128,8 @@ def with_findings(case: Case, specs: Sequence[str]) -> Case:
     finding = Finding(
         against=_against(case),
         seed=case.seed,
-        evidence=tuple(as_row(item) for item in evidence),
-        skipped=tuple(as_row(item) for item in skipped),
+        evidence=tuple(_as_read(item) for item in evidence),
+        skipped=tuple(_as_read(item) for item in skipped),
     )
     return replace(case, suspect=replace(case.suspect, findings=(*case.suspect.findings, finding)))
 
@@ -150,6 +151,12 @@ def recall_findings(case: Case) -> tuple[list[Evidence], list[Skipped]]:
             f"The recording of {safe_text(case.suspect.model.name)} holds findings on tensors that cannot be read.",
             hint="Compare the models again, or remove the rows called finding.",
         ) from error
+
+
+def _as_read(item: Evidence | Skipped) -> dict[str, Any]:
+    """Its fields as they come out of a file: names in order, tuples as lists."""
+    found: dict[str, Any] = json.loads(dumps(as_row(item)))
+    return found
 
 
 def _known(case: Case) -> Finding | None:
