@@ -89,6 +89,7 @@ def test_every_mechanism_builds_and_is_on_its_card(zoo):
     assert len(cards) == len(MODELS)
     assert cards["p-two-teachers"].parents == ("p-teacher", "p-twin")
     assert cards["p-student"].settings["top_k"] == 4
+    assert {name for name, card in cards.items() if card.init_of} == {"p-student-init"}
     assert cards["p-shorter"].parameters < cards["p-teacher"].parameters
     assert cards["p-grandchild"].architecture_class == "lfm2"
     assert all(card.held_out_bits_per_byte > 0 for card in cards.values())

@@ -194,7 +194,7 @@ def _root(name: str, cards: dict[str, Any]) -> str | None:
         return None
     if card["mechanism"] in ("pretrain", "distill_logits", "distill_text"):
         # A student may begin from its teacher's own random numbers; that is neither descent nor independence.
-        return None if card["settings"].get("init_of") or "init" in name else name
+        return None if card.get("init_of") else name
     found = {_root(parent, cards) for parent in card["parents"][:1]}
     return found.pop() if len(found) == 1 else None
 

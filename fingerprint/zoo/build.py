@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from fingerprint.zoo.card import Card, read_card, write_card
 from fingerprint.zoo.corpus import load_tokenizer, read_corpus, save_tokenizer, start_id, train_tokenizer
 from fingerprint.zoo.recipe import Recipe
-from fingerprint.zoo.tables import TRAINED, Model
+from fingerprint.zoo.tables import STUDENTS, TRAINED, Model
 
 if TYPE_CHECKING:
     from fingerprint.collection.execution import Engine
@@ -258,6 +258,7 @@ def _card(model: Model, bench: Workbench, folder: Path) -> Card:
         held_out_corpus=recipe.corpus_of(model.id),
         held_out_bits_per_byte=_measure(bench, model.id, folder, model.id),
         parents_held_out_bits_per_byte={p: _parent_measure(bench, p, model.id) for p in model.parents},
+        init_of=model.init_of if isinstance(model, STUDENTS) else None,
         weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
         recipe=recipe.name,
         recipe_digest=recipe.digest_of(model.id),

@@ -40,6 +40,8 @@ class Card(BaseModel):
     parents_held_out_bits_per_byte: dict[str, float]
     """The parents on the same text."""
     stored: str = "float16"
+    init_of: str | None = None
+    """The model whose first random numbers this one began from, where it did not draw its own."""
     weights_sha256: str
     recipe: str
     recipe_digest: str
