@@ -124,7 +124,8 @@ def _tensors_say(found: Mapping[str, Evidence], places: Evidence) -> Weights:
     features = places.features
     # Added or reordered tokens are a change, though every old value is still there.
     whole = features["coverage"] >= SAME_COVERAGE and features["kept"] == 1.0
-    if whole and features["exact"] >= SAME_EXACT and features["grid"] >= SAME_GRID:
+    spread = features.get("spread", ROUNDING_SPREAD[0])  # reports of earlier versions do not say
+    if whole and features["exact"] >= SAME_EXACT and features["grid"] >= SAME_GRID and spread >= ROUNDING_SPREAD[0]:
         return "copy"
     order, turned = found.get("tensor_order"), found.get("tensor_aligned")
     if order is not None and order.effect >= ORDER_RHO and order.features["log10_p"] <= TENSOR_DESCENT:
@@ -259,7 +260,10 @@ def _drifted(recording: Recording) -> bool:
 
 
 def _is_copy(weights: Evidence) -> bool:
-    return weights.features["rounded_share"] >= SAME_ROUNDED and weights.features["coverage"] >= SAME_COVERAGE
+    features = weights.features
+    spread = features.get("rounded_spread", ROUNDING_SPREAD[0])  # reports of earlier versions do not say
+    alike = features["rounded_share"] >= SAME_ROUNDED and spread >= ROUNDING_SPREAD[0]
+    return alike and features["coverage"] >= SAME_COVERAGE
 
 
 def _descends(weights: Evidence) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -16,7 +18,9 @@ from fingerprint.bench.weights_gguf import write_gguf
 from fingerprint.calibration.model import shipped as shipped_calibration
 from fingerprint.errors import FingerprintError, ModelBroken, ModelError, ModelRefused, SpecError
 from fingerprint.evidence.case import Case
+from fingerprint.evidence.weights import rounded
 from fingerprint.models.weight_files import open_weights
+from fingerprint.stats.weights_round import UNIFORM, Rounding
 from fingerprint.verdict import decide
 
 MODELS = shipped.root() / "models"
@@ -52,6 +56,46 @@ def test_a_copy_in_another_format_is_the_same(how: str, teacher: change.Small, t
     assert kind(path, "zoo:teacher") == "copy"
     assert kind("zoo:teacher", path) == "copy"
     assert kind(path, "zoo:finetune") == "descent"
+
+
+def stored_in(model: change.Small, kind_: str) -> change.Small:
+    """The values that a GGUF file of this kind gives back."""
+    types = gguf.GGMLQuantizationType[kind_]
+
+    def back(value: np.ndarray) -> np.ndarray:
+        wide = value.ndim > 1 and value.shape[-1] % 32 == 0
+        return gguf.dequantize(gguf.quantize(value, types), types).astype(np.float32) if wide else value
+
+    return replace(model, tensors={name: back(value) for name, value in model.tensors.items()})
+
+
+@pytest.mark.parametrize("how", ["Q4_0", "Q5_1", "Q8_0", "BF16"])
+@pytest.mark.parametrize("size", [0.0003, 0.003])
+def test_a_short_fine_tune_of_a_rounded_model_is_no_copy(how: str, size: float, teacher: change.Small, tmp_path: Path):
+    rounded = str(write_gguf(teacher, tmp_path / "rounded.gguf", how))
+    as_stored = stored_in(teacher, how)
+    assert kind(str(change.write_small(as_stored, tmp_path / "stored", dtype="<f4")), rounded) == "copy"
+    tuned = change.noise(size)(as_stored, np.random.default_rng(1))
+    path = str(change.write_small(tuned, tmp_path / "tuned", dtype="<f4"))
+    assert kind(path, rounded) == "descent"
+    assert kind(rounded, path) == "descent"
+
+
+@pytest.mark.parametrize("top", [127, 7])
+def test_sketches_tell_a_rounded_copy_from_a_short_fine_tune_of_it(top: int):
+    rng = np.random.default_rng(0)
+    source = [rng.standard_normal((8, 32)) for _ in range(8)]
+    steps = [np.abs(each).max(axis=1, keepdims=True) / top for each in source]
+    copy = [np.round(each / step) * step for each, step in zip(source, steps, strict=True)]
+    tuned = [each + 0.1 * step * rng.standard_normal(each.shape) for each, step in zip(copy, steps, strict=True)]
+    for one, other in ((copy, source), (source, copy)):
+        found = rounded(list(zip(one, other, strict=True)))
+        assert found.share > 0.97
+        assert found.spread == pytest.approx(UNIFORM, abs=0.03)
+    for one, other in ((copy, tuned), (tuned, copy)):
+        assert rounded(list(zip(one, other, strict=True))).spread < 0.2
+    half = [each.astype(np.float16).astype(np.float64) for each in source]
+    assert rounded(list(zip(source, half, strict=True))) == Rounding(share=1.0)
 
 
 CHANGES: dict[str, change.Change] = {

@@ -15,7 +15,7 @@ from fingerprint.evidence.tensors.vectors import Basis, same_vectors
 from fingerprint.stats.weights_image import image_residual
 from fingerprint.stats.weights_match import assign, rotation_between, shares, standardised, unbiased_cka
 from fingerprint.stats.weights_null import fisher, order_test, smallest, trace_test
-from fingerprint.stats.weights_round import grid_share, within_rounding
+from fingerprint.stats.weights_round import UNIFORM, on_grids, within_rounding
 from fingerprint.tensors.base import Checkpoint, Tensor
 from fingerprint.tensors.model import Weights
 
@@ -189,18 +189,39 @@ def test_rounded_copies_are_told_from_changed_ones(top: int, block: int):
     scale = np.abs(blocks).max(axis=1, keepdims=True) / top
     copy = (np.round(blocks / scale) * scale).reshape(source.shape).astype(np.float32)
     changed = source + 0.5 * scale.mean() * rng.standard_normal(source.shape).astype(np.float32)
-    assert grid_share(copy, source) > 0.97
-    assert grid_share(source, copy) > 0.97
-    assert grid_share(copy, changed) < 0.9
+    for found in (on_grids(copy, source), on_grids(source, copy)):
+        assert found.share > 0.97
+        assert found.spread == pytest.approx(UNIFORM, abs=0.02)
+    assert on_grids(copy, changed).share < 0.9
+    # Rounded and then changed a little: rounding explains it all, but nothing was rounded.
+    tuned = copy + 0.05 * scale.mean() * rng.standard_normal(copy.shape).astype(np.float32)
+    found = on_grids(copy, tuned)
+    assert found.share > 0.97
+    assert found.spread < 0.2
 
 
 def test_half_a_step_is_what_rounding_explains():
     values = np.linspace(-1, 1, 101, dtype=np.float32).reshape(1, -1)
     step = np.full_like(values, 0.1)
     copy = np.round(values / 0.1) * np.float32(0.1)
-    assert within_rounding(values, copy, None, step) == 1.0
-    assert within_rounding(values, copy, None, None) < 0.3
-    assert within_rounding(values, copy + np.float32(0.08), None, step) < 0.9
+    found = within_rounding(values, copy, None, step)
+    assert found.share == 1.0
+    assert found.spread == pytest.approx(UNIFORM, abs=0.03)
+    assert within_rounding(values, copy, None, None).share < 0.3
+    assert within_rounding(values, copy + np.float32(0.08), None, step).share < 0.9
+    near = within_rounding(copy, copy + np.float32(0.01) * np.sin(100 * values), None, step)
+    assert near.share == 1.0
+    assert near.spread < 0.1
+
+
+def test_one_side_rounded_twice_is_seen_on_its_own_grid():
+    rng = np.random.default_rng(0)
+    coarse = np.round(rng.standard_normal((64, 256)) / 0.1).astype(np.float32) * np.float32(0.1)
+    fine = np.round(coarse / 0.007).astype(np.float32) * np.float32(0.007)
+    steps = [np.full_like(coarse, size) for size in (0.1, 0.007)]
+    found = within_rounding(coarse, fine, steps[0], steps[1])
+    assert found.share == 1.0
+    assert found.spread == pytest.approx(UNIFORM, abs=0.03)
 
 
 def test_the_image_of_a_head_is_recognised_and_strangers_leave_what_chance_leaves():

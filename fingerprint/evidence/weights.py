@@ -16,10 +16,9 @@ from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
 from fingerprint.models.sketch import unpack
 from fingerprint.recording import Recording, TensorSketch
+from fingerprint.stats.weights_round import UNIFORM, Rounding, on_grid
 
 Floats = NDArray[np.float64]
-#: Largest integer of the common symmetric block formats: 8 bits, 4 bits.
-_GRIDS = (127, 8, 7)
 _SMALLEST_P = 1e-300
 #: Two models whose sketches differ by less are one.
 _COPY = 1e-3
@@ -38,7 +37,7 @@ def weight_descent(case: Case) -> Evidence | Skipped:
     tensors = np.array([_pooled([pair])[0] for pair in pairs])
     z = float(np.arctanh(np.clip(value, -0.9999999, 0.9999999)) * np.sqrt(max(count - 3, 1)))
     spread = float(1.96 * np.std(tensors) / np.sqrt(len(tensors)))
-    rounded = rounded_share(pairs)
+    found = rounded(pairs)
     total = max(len(case.suspect.sketch), len(case.reference.sketch))
     return Evidence(
         method=name,
@@ -59,7 +58,8 @@ def weight_descent(case: Case) -> Evidence | Skipped:
             "weight_r": value,
             "weight_z": z,
             "coverage": len(pairs) / total,
-            "rounded_share": rounded,
+            "rounded_share": found.share,
+            "rounded_spread": found.spread,
             "distance": distance(pairs),
             **_between(case, distance(pairs)),
         },
@@ -88,30 +88,29 @@ def distance(pairs: Sequence[tuple[Floats, Floats]]) -> float:
     return float(np.sqrt(np.mean(parts)))
 
 
-def rounded_share(pairs: Sequence[tuple[Floats, Floats]]) -> float:
-    """Share of values that one side has exactly where rounding the other side's block to its grid puts them.
+def rounded(pairs: Sequence[tuple[Floats, Floats]]) -> Rounding:
+    """What rounding explains, over all pairs of sketched blocks (n, 32): mean share, mean spread of what differs.
 
-    1 for equal weights and for copies in a symmetric block format; well below for a fine-tune,
-    whose changes are of the size of the steps.
+    One side may be the other in bfloat16 or on a symmetric grid; what float16, the format of sketches, cannot show is
+    equal.
     """
-    shares = [max(_on_grid(a, b), _on_grid(b, a)) for a, b in pairs]
-    return float(np.mean(shares))
+    found = [_rounded(a, b) for a, b in pairs]
+    differ = [each.spread for each in found if each.share < 1.0 or each.spread != UNIFORM]
+    spread = float(np.mean(differ)) if differ else UNIFORM
+    return Rounding(share=float(np.mean([each.share for each in found])), spread=spread)
 
 
-def _on_grid(copy: Floats, source: Floats) -> float:
-    """Best share over the grids of values of ``copy`` that are the rounded values of ``source``; blocks (n, 32)."""
-    same = float(np.mean(np.isclose(copy, source, rtol=2e-3, atol=1e-6 + 5e-4 * np.abs(source).max())))
-    best = same if same == 1.0 else 0.0
-    for top in _GRIDS:
-        step = np.abs(copy).max(axis=1, keepdims=True) / top
-        live = step[:, 0] > 0
-        if not live.any():
-            continue
-        places = copy[live] / step[live]
-        if float(np.mean(np.abs(places - np.round(places)) < 0.12)) < 0.99:
-            continue  # not on this grid
-        best = max(best, float(np.mean(np.round(source[live] / step[live]) == np.round(places))))
-    return best
+def _rounded(first: Floats, second: Floats) -> Rounding:
+    seen, gap = np.maximum(np.abs(first), np.abs(second)), np.abs(first - second)
+    exponent = np.exp2(np.floor(np.log2(np.maximum(seen, 1e-30))))
+    unseen = 1.5 * np.maximum(exponent * 2.0**-10, 2.0**-24 * seen.max(initial=0.0))
+    if bool(np.all(gap <= unseen)):
+        return Rounding(share=1.0)
+    shorter = exponent * 2.0**-7
+    found = [on_grid(first, second), on_grid(second, first)]
+    inside = float(np.mean(gap <= 0.5 * shorter + unseen))
+    found.append(Rounding(share=inside, spread=float(np.sqrt(np.mean((gap / shorter) ** 2)))))
+    return max(found, key=lambda each: each.rank)
 
 
 def _pairs(first: Sequence[TensorSketch], second: Sequence[TensorSketch]) -> list[tuple[Floats, Floats]]:

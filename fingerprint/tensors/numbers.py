@@ -58,3 +58,13 @@ def float_step(values: Values, format_: str) -> Values:
         2.0 ** -_FRACTION[format_]
     )
     return spacing
+
+
+def narrow_step(values: Values) -> Values | None:
+    """Spacing of the narrower format that float32 values were rounded to before; None where they fit into none."""
+    whole = np.ascontiguousarray(values, dtype=np.float32)
+    if not np.any(whole.view(np.uint32) & np.uint32(0xFFFF)):
+        return float_step(whole, "BF16")
+    with np.errstate(over="ignore"):
+        fits = np.array_equal(whole.astype(np.float16).astype(np.float32), whole)
+    return float_step(whole, "F16") if fits else None

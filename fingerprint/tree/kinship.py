@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from fingerprint.models.sketch import unpack
 from fingerprint.recording import Recording
+from fingerprint.stats.weights_round import GRIDS, on_grid
 from fingerprint.verdict import DESCENT_R, DESCENT_Z, is_rounding
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-#: Largest integer of the common symmetric block formats: 8 bits, 4 bits.
-_GRIDS = (127, 8, 7)
 _SMALLEST_R = 0.02  # one matrix that was trained anew must not decide alone
-_ON_GRID = 0.12  # steps from a whole number that float16 storage explains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +106,11 @@ def copied_from(copy: Recording, source: Recording) -> str:
         return ""
     if _is_pruned(pairs):
         return "its weights are those of the other with some set to zero"
-    for top in _GRIDS:
-        found = [_rounding(a, b, top) for a, b in pairs]
-        kept = np.array([row for row in found if row is not None])
-        if len(kept) >= 0.8 * len(pairs) and is_rounding(share=float(kept[:, 0].mean()), spread=float(kept[:, 1].mean())):
-            return f"its weights are those of the other rounded to {8 if top == _GRIDS[0] else 4} bits"
+    for top in GRIDS:
+        found = [each for a, b in pairs if (each := on_grid(a, b, (top,))).share > 0]
+        shares, spreads = [each.share for each in found], [each.spread for each in found]
+        if len(found) >= 0.8 * len(pairs) and is_rounding(share=float(np.mean(shares)), spread=float(np.mean(spreads))):
+            return f"its weights are those of the other rounded to {8 if top == GRIDS[0] else 4} bits"
     return ""
 
 
@@ -124,15 +122,3 @@ def _is_pruned(pairs: Sequence[tuple[Floats, Floats]]) -> bool:
         zero += int((~alive).sum())
         gone += int((~alive & (source != 0)).sum())
     return kept and gone > 0.01 * sum(copy.size for copy, _ in pairs) and gone > 0.5 * zero
-
-
-def _rounding(copy: Floats, source: Floats, top: int) -> tuple[float, float] | None:
-    """(share of values that rounding explains, spread of differences in steps), or None: not on this grid."""
-    step = np.abs(copy).max(axis=1, keepdims=True) / top
-    live = step[:, 0] > 0
-    if not live.any():
-        return None
-    places, wanted = copy[live] / step[live], source[live] / step[live]
-    if float(np.mean(np.abs(places - np.round(places)) < _ON_GRID)) < 0.99:
-        return None
-    return float(np.mean(np.round(wanted) == np.round(places))), float(np.sqrt(np.mean((wanted - np.round(places)) ** 2)))

@@ -99,8 +99,8 @@ def _whole(share: float) -> float:
 
 def _places(places: Places, sides: Sides) -> Evidence:
     matrices = [matrix for matrix in places.matrices if not matrix.vector]
-    exact = [matrix.rounded for matrix in places.matrices if not matrix.grid]
-    grid = [matrix.rounded for matrix in places.matrices if matrix.grid]
+    exact = [matrix.rounding.share for matrix in places.matrices if not matrix.grid]
+    grid = [matrix.rounding.share for matrix in places.matrices if matrix.grid]
     layers, words = places.correlation(vocabulary=False), places.correlation(vocabulary=True)
     renamed = sum(matrix.renamed for matrix in places.matrices)
     note = (
@@ -128,6 +128,7 @@ def _places(places: Places, sides: Sides) -> Evidence:
             "coverage": min(places.covered),
             "exact": _whole(min(exact, default=1.0)) if places.matrices else 0.0,
             "grid": min(grid, default=1.0) if places.matrices else 0.0,
+            "spread": places.spread,
             "kept": _whole(min((m.kept for m in matrices), default=0.0)),
             "distance": float(np.mean([m.distance for m in matrices])) if matrices else 2.0,
             "between": between(sides.suspect, sides.reference, sides.others),

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from fingerprint.evidence.tensors.pairing import Pair, sampled
 from fingerprint.stats.weights_match import standardised
 from fingerprint.stats.weights_null import LogTest, smallest, trace_test
-from fingerprint.stats.weights_round import grid_share, within_rounding
+from fingerprint.stats.weights_round import NONE, UNIFORM, Rounding, on_grids, within_rounding
 from fingerprint.tensors.base import Values
 from fingerprint.tensors.model import Key
+from fingerprint.tensors.numbers import narrow_step
 from fingerprint.tensors.roles import EMBED, HEAD
 
 #: Vectors of a matrix, and residual dimensions, that enter the test; correlations are of all values.
@@ -70,15 +71,15 @@ def _dot(a: Values, b: Values) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """What one pair of matrices showed. ``rounded`` is the share of values that rounding explains, ``grid`` whether an
-    integer grid was needed to explain them; ``kept`` is the share of the larger side's vectors that have a partner.
+    """What one pair of matrices showed. ``rounding`` is what rounding explains, ``grid`` whether an integer grid was
+    needed to explain it; ``kept`` is the share of the larger side's vectors that have a partner.
     """
 
     key: Key
     count: int
     correlation: float
     distance: float
-    rounded: float
+    rounding: Rounding
     grid: bool
     zeros: tuple[float, float]
     renamed: bool
@@ -95,6 +96,12 @@ class Places:
     vocabulary: LogTest
     covered: tuple[float, float] = (0.0, 0.0)
     log10_p: float = field(default=0.0)
+
+    @property
+    def spread(self) -> float:
+        """How widely differences are spread, in rounding steps: the mean of the matrices that differ."""
+        found = [m.rounding.spread for m in self.matrices if not m.vector and m.distance > 0]
+        return float(np.mean(found)) if found else UNIFORM
 
     def correlation(self, *, vocabulary: bool) -> float:
         """Mean correlation of the layers' matrices, or of embedding and head."""
@@ -137,13 +144,13 @@ def _look(pair: Pair) -> tuple[Matrix, tuple[Values, Values] | None]:
         here = chosen[(chosen >= start) & (chosen < stop)] - start
         kept.append((a[here], b[here]))
     rows = np.concatenate([a for a, _ in kept]), np.concatenate([b for _, b in kept])
-    rounded, grid = _rounding(pair, sums)
+    rounding, grid = _rounding(pair, sums)
     matrix = Matrix(
         key=pair.first.key,
         count=sums.count,
         correlation=sums.correlation,
         distance=sums.distance,
-        rounded=rounded,
+        rounding=rounding,
         grid=grid,
         zeros=(sums.zeros[0] / max(sums.count, 1), sums.zeros[1] / max(sums.count, 1)),
         renamed=pair.renamed,
@@ -156,19 +163,21 @@ def _look(pair: Pair) -> tuple[Matrix, tuple[Values, Values] | None]:
     return matrix, (standardised(rows[0][:, dimensions]), standardised(rows[1][:, dimensions]))
 
 
-def _rounding(pair: Pair, sums: Sums) -> tuple[float, bool]:
-    """Share of values that rounding explains, and whether only an integer grid explains them."""
+def _rounding(pair: Pair, sums: Sums) -> tuple[Rounding, bool]:
+    """What rounding explains, and whether only an integer grid explains it."""
     if not sums.unequal:
-        return 1.0, False
+        return Rounding(share=1.0), False
     if sums.correlation < _ROUNDED_FROM or pair.tokens is not None:
-        return 0.0, False
+        return NONE, False
     sides, steps = _stored_runs(pair) if _stored_alike(pair) else _vector_runs(pair)
     formats = [part.tensor.format for part in (pair.first, pair.second) if part.tensor.step is not None]
     integers = any(format_ not in _FLOATS for format_ in formats)
-    share = within_rounding(sides[0], sides[1], steps[0], steps[1])
-    if integers or share == 1.0:
-        return share, integers
-    return max(share, grid_share(sides[0], sides[1])), True
+    # What was rounded may have been stored in a wider format afterwards.
+    room = [narrow_step(side) if step is None else step for side, step in zip(sides, steps, strict=True)]
+    found = within_rounding(sides[0], sides[1], room[0], room[1])
+    if integers or found.share == 1.0:
+        return found, integers
+    return max(found, on_grids(sides[0], sides[1]), key=lambda each: each.rank), True
 
 
 def _stored_alike(pair: Pair) -> bool:
