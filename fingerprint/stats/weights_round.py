@@ -42,9 +42,7 @@ class Rounding:
 NONE = Rounding(share=0.0, spread=0.0)
 
 
-def within_rounding(
-    first: Floats, second: Floats, first_step: Floats | None, second_step: Floats | None
-) -> Rounding:
+def within_rounding(first: Floats, second: Floats, first_step: Floats | None, second_step: Floats | None) -> Rounding:
     """Values that differ by no more than both sides' rounding explains: half a step each.
 
     The spread is in steps of the side, or of both sides together, where it is nearest to what rounding leaves: either
