@@ -39,7 +39,7 @@ Outcome = Literal["passed", "undecided", "error", "failed"]
 Claims = Literal["supported", "not-contradicted"]
 #: From the best to the worst: a decision is as bad as its worst finding.
 _SEVERITY: tuple[Outcome, ...] = ("passed", "undecided", "error", "failed")
-_EXIT: dict[Outcome, int] = {"passed": 0, "failed": 1, "undecided": 3, "error": 4}
+EXIT: dict[Outcome, int] = {"passed": 0, "failed": 1, "undecided": 3, "error": 4}
 _LINEAGE: tuple[Kind, ...] = ("same", "derived", "distilled")
 _FILES = {"path", "gguf", "rec"}
 
@@ -161,15 +161,20 @@ class Decision:
 
     @property
     def outcome(self) -> Outcome:
-        return max((finding.outcome for finding in self.findings), key=_SEVERITY.index, default="passed")
+        return worst([finding.outcome for finding in self.findings])
 
     @property
     def exit_code(self) -> int:
         """0 passed, 1 failed, 3 undecided, 4 a model could not be reached."""
-        return _EXIT[self.outcome]
+        return EXIT[self.outcome]
 
     def count(self, outcome: Outcome) -> int:
         return sum(finding.outcome == outcome for finding in self.findings)
+
+
+def worst(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcome that decides for all of them; passed where there is none."""
+    return max(outcomes, key=_SEVERITY.index, default="passed")
 
 
 def declared(spec: str) -> tuple[str, str]:
