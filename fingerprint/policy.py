@@ -29,7 +29,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from fingerprint.canonical import digest
+from fingerprint.canonical import digest, sha256
 from fingerprint.errors import PolicyError
 from fingerprint.models.spec import parse_spec
 from fingerprint.text import safe_text
@@ -102,11 +102,12 @@ class Policy(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
-    """A policy, where it lies, and the line on which each rule begins."""
+    """A policy, where it lies, the line on which each rule begins, and the SHA-256 of the file in hexadecimal."""
 
     policy: Policy
     path: Path
     lines: dict[str, int]
+    sha256: str = ""
 
     def resolve(self, spec: str) -> str:
         """A model spec with its relative path read from the folder of the policy; a declared name before it is kept."""
@@ -191,7 +192,7 @@ def read_policy(path: Path) -> PolicyFile:
 
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"The policy {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     return parse_policy(text, path)
@@ -211,7 +212,8 @@ def parse_policy(text: str, path: Path) -> PolicyFile:
     for rule in policy.rule:
         for spec in (rule.subject, *rule.against, *rule.controls):
             parse_spec(declared(spec)[1] if rule.claims else spec)
-    return PolicyFile(policy=policy, path=path, lines=_lines(text, policy))
+    bytes_ = text.encode("utf-8", "surrogatepass")
+    return PolicyFile(policy=policy, path=path, lines=_lines(text, policy), sha256=sha256(bytes_).removeprefix("sha256:"))
 
 
 def _lines(text: str, policy: Policy) -> dict[str, int]:
