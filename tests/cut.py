@@ -23,8 +23,8 @@ def small(name: str, every: int = 8) -> Recording:
     return replace(whole, prompts=prompts, **rows)
 
 
-def lay(folder: Path, **names: str) -> None:
+def lay(folder: Path, every: int = 8, **names: str) -> None:
     """Write small recordings of shipped models into a folder, under other names: ``ours="student"``."""
     folder.mkdir(parents=True, exist_ok=True)
     for file, name in names.items():
-        recording_file.write(small(name), folder / f"{file.replace('_', '-')}.jsonl.zst")
+        recording_file.write(small(name, every), folder / f"{file.replace('_', '-')}.jsonl.zst")
