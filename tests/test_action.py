@@ -126,6 +126,8 @@ def test_the_example_workflow_gates_a_release(new_job, network, acme, code, outc
     assert asked[-2:] == ["--", f"{ROOT}[gguf]"]
     assert f"{ROOT}/constraints.txt" in asked
 
+    if not code:
+        return
     again = new_job()
     assert run_action({"policy": "policies/release.toml"}, again)["decision"] == outcome
     assert again.exit_codes["check"] == code
