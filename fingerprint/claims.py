@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fingerprint.errors import ModelError, SpecError
@@ -14,6 +15,8 @@ from fingerprint.text import safe_text
 
 Status = Literal["supported", "contradicted", "untested"]
 UNDECLARED = "undeclared"
+#: A folder with one of these holds a model.
+_OF_A_MODEL = ("config.json", "adapter_config.json", "*.safetensors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,24 @@ def check_claims(spec: str, *, against: Sequence[str] = (), seed: int = 0) -> tu
     tied, free = _tie(claims, against)
     found = [_tested(claim, spec, tied.get(claim.parent, claim.spec), seed) for claim in claims]
     return (*found, *_undeclared(spec, free, seed))
+
+
+def models_of(files: Sequence[Path]) -> tuple[str, ...]:
+    """Specs of the models that some files belong to, each once, in order.
+
+    A GGUF file is a model; a card speaks for its folder and for the GGUF files beside it; any other file belongs to the
+    model in its folder. Files of no model stand for nothing.
+    """
+    found: dict[str, None] = {}
+    for file in files:
+        if file.suffix == ".gguf":
+            found[f"gguf:{file}"] = None
+            continue
+        if any(True for pattern in _OF_A_MODEL for _ in file.parent.glob(pattern)):
+            found[f"path:{file.parent}"] = None
+        if file.name == "README.md":
+            found |= dict.fromkeys(f"gguf:{beside}" for beside in sorted(file.parent.glob("*.gguf")))
+    return tuple(found)
 
 
 def _tie(claims: Sequence[Claim], against: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fingerprint import api
 from fingerprint.calibration.model import known
@@ -18,6 +19,7 @@ from fingerprint.policy import (
     Decision,
     Finding,
     Observed,
+    Outcome,
     PolicyFile,
     Rule,
     judge,
@@ -29,6 +31,9 @@ from fingerprint.report.baseline import Baseline, read_baseline
 from fingerprint.report.schema import Report
 from fingerprint.report.verify import verify
 from fingerprint.sources import Memory
+
+if TYPE_CHECKING:
+    from fingerprint.claims import ClaimResult
 
 #: Errors of this exit code are findings: one model that cannot be reached must not hide what the others showed.
 _UNREACHABLE = 4
@@ -75,6 +80,16 @@ def check(
     return Checked(decision=Decision(file=file, findings=findings), reports=gate.reports, baseline=fresh)
 
 
+def judge_declared(model: str, found: Sequence[ClaimResult]) -> tuple[Outcome, str]:
+    """What a rule would make of a model's claims that forbids contradicted ones, and why."""
+    rule = Rule(id="claims", sentence="No declared parent is contradicted.", subject=model, claims="not-contradicted")
+    return judge_claims(rule, _tests(found))
+
+
+def _tests(found: Sequence[ClaimResult]) -> list[ClaimTest]:
+    return [ClaimTest(parent=item.claim.parent, status=item.status, reason=item.reason) for item in found]
+
+
 def _chosen(file: PolicyFile, rules: Sequence[str]) -> list[Rule]:
     ids = [rule.id for rule in file.policy.rule]
     for name in rules:
@@ -112,8 +127,7 @@ class _Gate:
             if error.exit_code != _UNREACHABLE:
                 raise
             return Finding(rule=rule, against="", outcome="error", reason=str(error))
-        tests = [ClaimTest(parent=item.claim.parent, status=item.status, reason=item.reason) for item in found]
-        outcome, reason = judge_claims(rule, tests)
+        outcome, reason = judge_claims(rule, _tests(found))
         return Finding(rule=rule, against="", outcome=outcome, reason=reason)
 
     def _compared(self, rule: Rule, against: str) -> Finding:

@@ -29,7 +29,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from fingerprint.canonical import digest
+from fingerprint.canonical import digest, sha256
 from fingerprint.errors import PolicyError
 from fingerprint.models.spec import parse_spec
 from fingerprint.text import safe_text
@@ -39,7 +39,7 @@ Outcome = Literal["passed", "undecided", "error", "failed"]
 Claims = Literal["supported", "not-contradicted"]
 #: From the best to the worst: a decision is as bad as its worst finding.
 _SEVERITY: tuple[Outcome, ...] = ("passed", "undecided", "error", "failed")
-_EXIT: dict[Outcome, int] = {"passed": 0, "failed": 1, "undecided": 3, "error": 4}
+EXIT: dict[Outcome, int] = {"passed": 0, "failed": 1, "undecided": 3, "error": 4}
 _LINEAGE: tuple[Kind, ...] = ("same", "derived", "distilled")
 _FILES = {"path", "gguf", "rec"}
 
@@ -102,11 +102,12 @@ class Policy(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
-    """A policy, where it lies, and the line on which each rule begins."""
+    """A policy, where it lies, the line on which each rule begins, and the SHA-256 of the file in hexadecimal."""
 
     policy: Policy
     path: Path
     lines: dict[str, int]
+    sha256: str = ""
 
     def resolve(self, spec: str) -> str:
         """A model spec with its relative path read from the folder of the policy; a declared name before it is kept."""
@@ -161,15 +162,20 @@ class Decision:
 
     @property
     def outcome(self) -> Outcome:
-        return max((finding.outcome for finding in self.findings), key=_SEVERITY.index, default="passed")
+        return worst([finding.outcome for finding in self.findings])
 
     @property
     def exit_code(self) -> int:
         """0 passed, 1 failed, 3 undecided, 4 a model could not be reached."""
-        return _EXIT[self.outcome]
+        return EXIT[self.outcome]
 
     def count(self, outcome: Outcome) -> int:
         return sum(finding.outcome == outcome for finding in self.findings)
+
+
+def worst(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcome that decides for all of them; passed where there is none."""
+    return max(outcomes, key=_SEVERITY.index, default="passed")
 
 
 def declared(spec: str) -> tuple[str, str]:
@@ -186,7 +192,7 @@ def read_policy(path: Path) -> PolicyFile:
 
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"The policy {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     return parse_policy(text, path)
@@ -206,7 +212,8 @@ def parse_policy(text: str, path: Path) -> PolicyFile:
     for rule in policy.rule:
         for spec in (rule.subject, *rule.against, *rule.controls):
             parse_spec(declared(spec)[1] if rule.claims else spec)
-    return PolicyFile(policy=policy, path=path, lines=_lines(text, policy))
+    bytes_ = text.encode("utf-8", "surrogatepass")
+    return PolicyFile(policy=policy, path=path, lines=_lines(text, policy), sha256=sha256(bytes_).removeprefix("sha256:"))
 
 
 def _lines(text: str, policy: Policy) -> dict[str, int]:

@@ -166,7 +166,7 @@ class Drift:
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """Everything that one model answered under one protocol."""
+    """Everything that one model answered under one protocol; ``seal`` is the digest of the seal that it was asked under."""
 
     model: ModelInfo
     protocol: Protocol = field(default_factory=Protocol)
@@ -179,6 +179,7 @@ class Recording:
     findings: tuple[Finding, ...] = ()
     notes: tuple[Note, ...] = ()
     drift: Drift | None = None
+    seal: str = ""
 
     @cached_property
     def prompt_by_id(self) -> dict[str, Prompt]:
@@ -244,11 +245,13 @@ def lines(recording: Recording) -> Iterator[str]:
         "protocol": as_row(recording.protocol),
         "probe_sets": [as_row(ref) for ref in recording.probe_sets],
     }
-    # Left out where empty: recordings that were made before there were notes keep their digest.
+    # Left out where empty: recordings that were made before there were notes or seals keep their digest.
     if recording.notes:
         header["notes"] = [as_row(note) for note in recording.notes]
     if recording.drift is not None:
         header["drift"] = as_row(recording.drift)
+    if recording.seal:
+        header["seal"] = recording.seal
     yield dumps(header)
     for kind, (attribute, _) in ROWS.items():
         for row in getattr(recording, attribute):

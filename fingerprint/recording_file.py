@@ -37,6 +37,7 @@ _PROTOCOL = TypeAdapter(Protocol)
 _PROBE_SETS = TypeAdapter(tuple[ProbeSetRef, ...])
 _NOTES = TypeAdapter(tuple[Note, ...])
 _DRIFT = TypeAdapter(Drift | None)
+_SEAL = TypeAdapter(str)
 #: A single answer longer than this is cut: no statistic reads further, and a hostile file must not fill memory.
 MAX_ANSWER = 200_000
 _ZSTD_WINDOW = 2**31
@@ -165,6 +166,7 @@ def _build_own(head: dict[str, Any], rows: Iterator[tuple[int, dict[str, Any]]],
         protocol = _PROTOCOL.validate_python(head.get("protocol"))
         probe_sets = _PROBE_SETS.validate_python(head.get("probe_sets"))
         notes, drift = _NOTES.validate_python(head.get("notes", ())), _DRIFT.validate_python(head.get("drift"))
+        seal = _SEAL.validate_python(head.get("seal", ""))
         for number, value in rows:  # noqa: B007  # the handler below names the line
             kind, row = parse_row(value)
             found[kind].append(row)
@@ -176,7 +178,7 @@ def _build_own(head: dict[str, Any], rows: Iterator[tuple[int, dict[str, Any]]],
             if row.prompt not in known:
                 raise RecordingError(f"The recording {name} answers a prompt it does not hold: {safe_text(row.prompt)}.")
     fields: dict[str, Any] = {attribute: tuple(found[kind]) for kind, (attribute, _) in ROWS.items()}
-    return Recording(model=model, protocol=protocol, probe_sets=probe_sets, notes=notes, drift=drift, **fields)
+    return Recording(model=model, protocol=protocol, probe_sets=probe_sets, notes=notes, drift=drift, seal=seal, **fields)
 
 
 def _first_fault(error: ValueError) -> str:

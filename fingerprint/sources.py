@@ -82,6 +82,7 @@ def open_collector(spec: ModelSpec, options: Options) -> Collector:
         progress=options.progress,
         can=agreed.capabilities,
         notes=agreed.notes,
+        seal=options.seal.digest if options.seal else "",
     )
 
 

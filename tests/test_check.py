@@ -30,13 +30,20 @@ CASES = {0: policy(PASS), 1: policy(GONE, OPEN, SAME), 3: policy(PASS, OPEN), 4:
 
 
 @pytest.mark.parametrize("code", CASES)
-def test_the_exit_code_is_the_decision_in_every_format(program, tmp_path, code):
+def test_the_exit_code_is_the_decision_in_every_format(program, tmp_path, code, monkeypatch):
     (tmp_path / "p.toml").write_text(CASES[code])
+    for variable in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
     files = [part for ending in ENDINGS for part in ("-o", f"out.{ending}")]
-    done = program("check", "p.toml", "--json", "-q", *files)
+    done = program("check", "p.toml", "--json", "-q", "--github", *files)
     assert done.returncode == code, done.stderr
-    assert done.stderr.count("\n") == (code != 0)
     found = json.loads(done.stdout)
+    annotations = [line for line in done.stderr.splitlines() if line.startswith("::")]
+    assert len(annotations) == sum(each["outcome"] != "passed" for each in found["findings"])
+    assert done.stderr.count("\n") == len(annotations) + (code != 0)
+    assert any(line.startswith("::error ") for line in annotations) == (code in {1, 4})
+    assert (tmp_path / "GITHUB_OUTPUT").read_text() == f"outcome={found['outcome']}\nexit-code={code}\n"
+    assert (tmp_path / "GITHUB_STEP_SUMMARY").read_text() == (tmp_path / "out.md").read_text()
     assert found["exit_code"] == code
     assert (tmp_path / "out.json").read_text() == done.stdout
     assert json.loads((tmp_path / "out.sarif").read_text())["runs"][0]["invocations"][0]["exitCode"] == code

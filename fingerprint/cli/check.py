@@ -12,9 +12,10 @@ import typer
 from fingerprint.cli import common
 
 if TYPE_CHECKING:
+    from fingerprint.gate import Checked
     from fingerprint.policy import Decision
 
-FORMATS = (".json", ".xml", ".sarif", ".md", ".txt")
+FORMATS = (".json", ".xml", ".sarif", ".md", ".txt", ".intoto.json")
 
 
 def check(
@@ -26,7 +27,7 @@ def check(
     json_out: Annotated[bool, typer.Option("--json", help="JSON to stdout instead of lines for people.")] = False,
     output: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--output", help="Write .xml (JUnit), .sarif, .json, .md or .txt; the ending decides."),
+        typer.Option("-o", "--output", help="Write .xml (JUnit), .sarif, .json, .md, .txt or .intoto.json, by the ending."),
     ] = None,
     reports: Annotated[
         Path | None, typer.Option("--reports", help="Write the report of every comparison into this folder, JSON and HTML.")
@@ -58,7 +59,7 @@ def check(
     if reports is not None:
         _write_reports(done, reports)
     for path in output or []:
-        common.write_text(rendered(done.decision, path.suffix), path)
+        _write(done, path)
     if github:
         _tell_github(done.decision)
     sys.stdout.write(rendered(done.decision, ".json" if json_out else ".txt"))
@@ -70,10 +71,25 @@ def check(
 def _check_format(path: Path) -> None:
     from fingerprint.errors import OutputError
 
-    if path.suffix not in FORMATS:
+    if not common.ending(path, FORMATS):
         raise OutputError(f"{path} has no known ending.", hint=f"Use {', '.join(FORMATS)}.")
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.", hint="Create it first.")
+
+
+def _write(done: Checked, path: Path) -> None:
+    suffix = common.ending(path, FORMATS)
+    if suffix != ".intoto.json":
+        common.write_text(rendered(done.decision, suffix), path)
+        return
+    from fingerprint.errors import OutputError
+    from fingerprint.report.intoto import decision_statement
+
+    try:
+        common.write_text(decision_statement(done.decision, done.reports, policy_path(done.decision)), path)
+    except OutputError as error:
+        # The decision stands and its other files are written; there is only nobody to attest it of.
+        common.say(f"fingerprint: {path} was not written. {error}")
 
 
 def rendered(decision: Decision, suffix: str) -> str:
@@ -98,12 +114,10 @@ def policy_path(decision: Decision) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def _write_reports(done: object, folder: Path) -> None:
+def _write_reports(done: Checked, folder: Path) -> None:
     from fingerprint.cli.compare import rendered as report_as
-    from fingerprint.gate import Checked
     from fingerprint.text import safe_file_name
 
-    assert isinstance(done, Checked)
     folder.mkdir(parents=True, exist_ok=True)
     for (rule, against), report in done.reports.items():
         for suffix in (".json", ".html"):

@@ -21,6 +21,9 @@ def collect(
     score: Annotated[
         list[Path] | None, typer.Option("--score", help="A recording whose answers the model shall score too.")
     ] = None,
+    seal: Annotated[
+        Path | None, typer.Option("--seal", help="A seal written before: everything is asked anew, under it.")
+    ] = None,
     probes: common.ProbesOption = "all",
     seed: common.SeedOption = 0,
     temperature: common.TemperatureOption = 1.0,
@@ -35,7 +38,10 @@ def collect(
     ray_address: common.RayAddressOption = "",
 ) -> None:
     """Ask models all probes and write recordings. Run again to go on after an interruption."""
+    from dataclasses import replace
+
     from fingerprint import api, recording_file
+    from fingerprint.report.seal import read_seal
 
     options = common.make_options(
         probes=probes,
@@ -48,6 +54,7 @@ def collect(
         max_minutes=max_minutes,
         quiet=quiet,
     )
+    options = replace(options, seal=read_seal(seal) if seal else None)
     if len(models) > 1 or output.is_dir():
         _collect_many(models, output, options, (engine, workers, ray_address), scored=bool(score))
         return

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fingerprint.api import Options
     from fingerprint.collection.collect import Progress
     from fingerprint.report.schema import Report
@@ -95,6 +97,11 @@ def check_recording_path(path: Path) -> None:
         raise OutputError(f"{path} has no ending of a recording.", hint="Use .jsonl or .jsonl.zst.")
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.", hint="Create it first.")
+
+
+def ending(path: Path, known: Sequence[str]) -> str:
+    """The longest known ending of a file's name; empty where it has none of them."""
+    return max((each for each in known if path.name.endswith(each)), key=len, default="")
 
 
 def write_text(text: str, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,18 @@ from fingerprint.cli import common
 
 if TYPE_CHECKING:
     from fingerprint.report.schema import Report
+
+#: Modules and functions, so that only the format in use is imported.
+_RENDERERS = {
+    ".json": ("schema", "to_json"),
+    ".html": ("html", "render_html"),
+    ".md": ("markdown", "render_markdown"),
+    ".csv": ("csv_table", "render_csv"),
+    ".cdx.json": ("cyclonedx", "to_bom"),
+    ".intoto.json": ("intoto", "to_statement"),
+    ".card.md": ("model_card", "to_card"),
+}
+FORMATS = (*_RENDERERS, ".txt")
 
 
 def compare(
@@ -98,8 +111,8 @@ def check_format(path: Path) -> None:
     """Refuse an ending without a format before any work is done."""
     from fingerprint.errors import OutputError
 
-    if path.suffix not in {".json", ".html", ".md", ".txt", ".csv"}:
-        raise OutputError(f"{path} has no known ending.", hint="Use .json, .html, .md, .txt or .csv.")
+    if not common.ending(path, FORMATS):
+        raise OutputError(f"{path} has no known ending.", hint=f"Use one of {', '.join(FORMATS)}.")
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}.", hint="Create it first.")
 
@@ -109,7 +122,7 @@ def deliver(report: Report, *, json_out: bool, output: list[Path]) -> None:
     from fingerprint.report.schema import to_json
 
     for path in output:
-        common.write_text(rendered(report, path.suffix), path)
+        common.write_text(rendered(report, common.ending(path, FORMATS)), path)
     if json_out:
         sys.stdout.write(to_json(report))
         return
@@ -125,22 +138,10 @@ def deliver(report: Report, *, json_out: bool, output: list[Path]) -> None:
 
 def rendered(report: Report, suffix: str) -> str:
     """The report in the format of a file ending."""
-    from fingerprint.report.schema import to_json
-
-    if suffix == ".json":
-        return to_json(report)
-    if suffix == ".html":
-        from fingerprint.report.html import render_html
-
-        return render_html(report)
-    if suffix == ".md":
-        from fingerprint.report.markdown import render_markdown
-
-        return render_markdown(report)
-    if suffix == ".csv":
-        from fingerprint.report.csv_table import render_csv
-
-        return render_csv(report)
+    if suffix in _RENDERERS:
+        module, function = _RENDERERS[suffix]
+        found: str = getattr(import_module(f"fingerprint.report.{module}"), function)(report)
+        return found
     import io
 
     from rich.console import Console

@@ -49,7 +49,8 @@ def silent(done: int, total: int, what: str) -> None:
 class Collector:
     """One model, one store, one budget: answers requests from the store where it can, from the model otherwise.
 
-    ``can`` and ``notes`` are what the handshake left of the backend's capabilities, and why.
+    ``can`` and ``notes`` are what the handshake left of the backend's capabilities, and why. Under a ``seal`` (its digest)
+    nothing is taken from the store that was asked without it: what came before a seal was not made under it.
     """
 
     backend: Backend
@@ -58,6 +59,7 @@ class Collector:
     progress: Progress = silent
     can: Capabilities | None = None
     notes: tuple[Note, ...] = ()
+    seal: str = ""
 
     def recording(self, plan: Plan) -> Recording:
         """Everything that the plan asks of this model, as far as it is capable. Raises as `steps`."""
@@ -91,6 +93,7 @@ class Collector:
             sketch=self._sketch() if work.can.weights else (),
             notes=(*self.notes, *(self.backend.notes if isinstance(self.backend, Remote) else ())),
             drift=measure(*(self._stored(requests) for requests in work.sentinels)) if work.sentinels[1] else None,
+            seal=self.seal,
         )
 
     def scores(self, requests: Sequence[ScoreRequest]) -> tuple[Score, ...]:
@@ -171,6 +174,8 @@ class Collector:
         prompt = request.prompt
         asked = {"channel": prompt.channel, "system": prompt.system, "text": prompt.text}
         body = {"task": type(request).__name__, "runtime": self.backend.runtime, **asked, **_prefixed(fields)}
+        if self.seal:
+            body["seal"] = self.seal
         return request_key(self._identity, body, getattr(request, "draw", 0))
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[int]]:

@@ -118,6 +118,7 @@ def _model(recording: Recording) -> ModelPart:
         probe_sets=tuple(
             ProbeSetPart(name=used.name, version=used.version, digest=used.digest) for used in recording.probe_sets
         ),
+        seal=recording.seal,
     )
 
 

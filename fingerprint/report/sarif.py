@@ -66,6 +66,7 @@ def to_sarif(decision: Decision, path: str) -> str:
 def _result(decision: Decision, finding: Finding, index: int, path: str) -> dict[str, Any]:
     seen = finding.observed
     numbers = {} if seen is None else {"log10_lr": seen.log10_lr, "kind": seen.kind}
+    same = digest([finding.rule.id, finding.rule.subject, finding.against]).removeprefix("sha256:")
     return {
         "ruleId": finding.rule.id,
         "ruleIndex": index,
@@ -81,9 +82,8 @@ def _result(decision: Decision, finding: Finding, index: int, path: str) -> dict
                 }
             }
         ],
-        # The same rule on the same models is the same result in every run, whatever the numbers.
-        "partialFingerprints": {
-            "lineage/v1": digest([finding.rule.id, finding.rule.subject, finding.against]).removeprefix("sha256:")
-        },
+        # The same rule on the same models is the same result in every run, whatever the numbers. GitHub looks at the second
+        # name only, and would else take all results of a rule, which lie on one line, for one.
+        "partialFingerprints": {"lineage/v1": same, "primaryLocationLineHash": same},
         "properties": {"outcome": finding.outcome, "subject": line(finding.rule.subject), **numbers},
     }

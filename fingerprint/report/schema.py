@@ -60,6 +60,7 @@ class ModelPart(_Part):
     protocol: ProtocolPart | None = Field(default=None, description="None in reports written before it was kept.")
     channels: tuple[Literal["chat", "raw"], ...] = ()
     probe_sets: tuple[ProbeSetPart, ...] = ()
+    seal: str = Field(default="", description="Digest of the seal that the recording was collected under.")
 
 
 class VerdictPart(_Part):

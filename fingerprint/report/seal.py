@@ -1,7 +1,8 @@
 """Sealed pre-registration: what was fixed before collection, as digests, and whether a comparison kept to it.
 
 A seal holds no answers, models or names, so it can be published (or timestamped by somebody else) before anybody is asked.
-That it came before the answers is shown by that publication, not by the file.
+Models that are asked under a seal are asked everything anew, and their recordings carry its digest, which nobody could
+write before it existed. When it came to exist is shown by its publication, not by the file.
 """
 
 from __future__ import annotations
@@ -78,6 +79,11 @@ def deviations(items: Mapping[str, str], case: Case, calibration: Calibration) -
             found.append(_OTHER_CALIBRATION if name == "calibration" else f"The {name} are not as they were sealed.")
     for side in (case.suspect, case.reference):
         found += _departures(items, side, case)
+    sealed = digest(dict(items))
+    for each in (case.suspect, case.reference, *case.controls):
+        if each.seal != sealed:
+            under = "another seal" if each.seal else "no seal"
+            found.append(f"{each.model.name} was recorded under {under}: its answers may be older than this one.")
     if mismatches(case.suspect, case.reference):
         found.append("The two sides were not asked alike.")
     return tuple(found)

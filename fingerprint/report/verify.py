@@ -125,6 +125,7 @@ def _outline(part: ModelPart) -> Recording:
         probe_sets=tuple(ProbeSetRef(name=s.name, version=s.version, digest=s.digest) for s in part.probe_sets),
         prompts=(Prompt(id=_COMMON, text=_COMMON),),
         sketch=(open_weights,) if "weights" in part.access else (),
+        seal=part.seal,
     )
 
 
