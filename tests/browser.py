@@ -40,11 +40,12 @@ class Browser:
     """One page of one Chromium. Commands are those of the DevTools protocol; answers arrive in order."""
 
     def __init__(self, program: str) -> None:
-        self._home = tempfile.TemporaryDirectory()
+        self._home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         told, self._write = os.pipe()
         self._read, tell = os.pipe()
-        # The protocol is spoken over the descriptors 3 and 4 of the child: a shell puts the pipes there.
-        script = f'exec "$0" "$@" 3<&{told} 4>&{tell}'
+        # The protocol is spoken over the descriptors 3 and 4 of the child: a shell puts the pipes there. By their
+        # paths, since not every shell knows descriptors of two digits.
+        script = f'exec "$0" "$@" 3</dev/fd/{told} 4>/dev/fd/{tell}'
         command = ["sh", "-c", script, program, *QUIET, "--remote-debugging-pipe", f"--user-data-dir={self._home.name}"]
         environment = {**os.environ, "HOME": self._home.name}
         self._process = subprocess.Popen(
@@ -62,21 +63,32 @@ class Browser:
         self.asked: list[str] = []
         self.faults: list[str] = []
         self._session = ""
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
         target = self.do("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.do("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for name in ("Page", "Runtime", "Network", "Log"):
             self.do(f"{name}.enable")
         self.do("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """End the browser and forget its profile."""
         self._process.kill()
         self._process.wait()
         os.close(self._write)
         os.close(self._read)
         self._home.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def do(self, method: str, **params: Any) -> dict[str, Any]:
         """One command and its answer; events on the way are looked at and dropped."""

@@ -141,12 +141,4 @@ def rendered(report: Report, suffix: str) -> str:
         from fingerprint.report.csv_table import render_csv
 
         return render_csv(report)
-    import io
-
-    from rich.console import Console
-
-    from fingerprint.report.terminal import render
-
-    buffer = io.StringIO()
-    Console(file=buffer, width=80, no_color=True).print(render(report))
-    return buffer.getvalue()
+    return str(report)
