@@ -6,7 +6,6 @@ import re
 from html.parser import HTMLParser
 from importlib import resources
 from itertools import product
-from pathlib import Path
 
 import browser
 import pytest
@@ -266,7 +265,9 @@ def test_the_page_prints_to_a4(chromium, tmp_path):
     assert 4 <= printed.count(b"/Type /Page\n") <= 14
 
 
-def test_the_other_pages_use_the_same_colours():
-    templates = Path(str(resources.files("fingerprint.report") / "templates"))
-    own = (templates / "tree.css").read_text("utf-8")
-    assert not re.search(r"#[0-9a-f]{3,6}\b", own)
+TREE = (resources.files("fingerprint.report") / "templates" / "tree.css").read_text("utf-8")
+
+
+def test_the_tree_uses_the_same_colours():
+    assert not re.search(r"#[0-9a-f]{3,6}\b|opacity", TREE)
+    assert not re.search(r"svg \.edge[^{]*\{[^}]*var\(--(?:rule|band)\)", TREE)

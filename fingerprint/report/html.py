@@ -33,7 +33,7 @@ def render_html(report: Report) -> str:
         sides=sides.both(result),
         tippett=tippett,
         curves=tippett.draw(result),
-        glossary=glossary(),
+        glossary=(entries()[result.verdict.kind], *glossary()),
         rails=_rails(result),
         explained=_explained,
         methods=[entries()[part.method] for part in result.evidence if part.method in entries()],
