@@ -178,7 +178,7 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence(program, tmp_path, argume
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are a thing of Unix")
 @pytest.mark.parametrize("plain", [False, True])
-def test_colours_come_on_a_terminal_and_not_with_no_color(tmp_path, plain):
+def test_colours_come_on_a_terminal_and_not_with_no_color(plain):
     import pty
 
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
