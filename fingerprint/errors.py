@@ -55,7 +55,7 @@ class RecordingError(UsageError):
 
 
 class LibraryError(UsageError):
-    pass
+    code = "FP-LIBRARY"
 
 
 class PolicyError(UsageError):

@@ -47,6 +47,16 @@ class Checked:
     reports: dict[tuple[str, str], Report]
     baseline: Baseline
 
+    def __str__(self) -> str:
+        from fingerprint.report.notebook import decision_text
+
+        return decision_text(self.decision)
+
+    def _repr_html_(self) -> str:
+        from fingerprint.report.notebook import decision_fragment
+
+        return decision_fragment(self.decision)
+
 
 def check(
     policy: PolicyFile | Path | str,

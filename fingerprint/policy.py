@@ -203,12 +203,12 @@ def parse_policy(text: str, path: Path) -> PolicyFile:
     name = safe_text(str(path))
     try:
         policy = Policy.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise PolicyError(f"The policy {name} is not valid TOML: {safe_text(error)}.") from error
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "the top"
         raise PolicyError(f"The policy {name} is not valid at {safe_text(place)}: {safe_text(fault['msg'])}.") from error
+    except (ValueError, RecursionError) as error:  # of TOML: a number may be too long for Python as well
+        raise PolicyError(f"The policy {name} is not valid TOML: {safe_text(error)}.") from error
     for rule in policy.rule:
         for spec in (rule.subject, *rule.against, *rule.controls):
             parse_spec(declared(spec)[1] if rule.claims else spec)

@@ -114,12 +114,12 @@ def parse(text: str, origin: str) -> ProbeSet:
     """
     try:
         file = _File.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ProbeError(f"The probe set {origin} is not valid TOML: {error}.") from error
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise ProbeError(f"The probe set {origin} is not valid at {safe_text(place)}: {fault['msg']}.") from error
+    except (ValueError, RecursionError) as error:  # of TOML: a number may be too long for Python as well
+        raise ProbeError(f"The probe set {origin} is not valid TOML: {error}.") from error
     probes = tuple(_probe(row, file) for row in file.probe)
     ids = [probe.id for probe in probes]
     for probe in probes:

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import Any, Literal
 
 from fingerprint.canonical import digest, dumps, sha256
+from fingerprint.text import safe_text
 
 FORMAT = "fingerprint.recording/1"
 Channel = Literal["chat", "raw"]
@@ -180,6 +182,16 @@ class Recording:
     notes: tuple[Note, ...] = ()
     drift: Drift | None = None
     seal: str = ""
+
+    def __str__(self) -> str:
+        held = f"{len(self.prompts)} prompts, {len(self.samples)} answers, {len(self.distributions)} distributions"
+        return f"{safe_text(self.model.name, limit=60)}: {held} ({', '.join(self.access)}), {self.digest}"
+
+    def __repr__(self) -> str:
+        return f"<Recording {self}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(str(self))}</p>"
 
     @cached_property
     def prompt_by_id(self) -> dict[str, Prompt]:

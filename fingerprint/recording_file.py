@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import zstandard
 from pydantic import TypeAdapter, ValidationError
@@ -40,6 +40,8 @@ _DRIFT = TypeAdapter(Drift | None)
 _SEAL = TypeAdapter(str)
 #: A single answer longer than this is cut: no statistic reads further, and a hostile file must not fill memory.
 MAX_ANSWER = 200_000
+#: No row is longer; a packed file of a few bytes could otherwise fill memory with one line.
+MAX_LINE = 256 * 2**20
 _ZSTD_WINDOW = 2**31
 
 
@@ -102,21 +104,28 @@ def read_objects(path: Path) -> Iterator[dict[str, Any]]:
 
 def _raw_lines(path: Path | None, name: str) -> Iterator[bytes]:
     if path is None:
-        yield from sys.stdin.buffer
+        yield from _whole_lines(sys.stdin.buffer, name)
         return
     try:
         with path.open("rb") as file:
             if path.suffix == ".zst":
                 reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(file)
-                yield from io.BufferedReader(reader)
+                yield from _whole_lines(io.BufferedReader(reader), name)
             else:
-                yield from file
+                yield from _whole_lines(file, name)
     except OSError as error:
         raise RecordingError(f"The recording {name} cannot be read: {error.strerror or error}.") from error
     except zstandard.ZstdError as error:
         raise RecordingError(
             f"The recording {name} is not a whole zstd file: {error}.", hint="Copy or collect it again."
         ) from error
+
+
+def _whole_lines(file: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[bytes]:
+    while line := file.readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            raise RecordingError(f"The recording {name} has a line longer than {MAX_LINE // 2**20} MiB: no answer is.")
+        yield line
 
 
 def _numbered_rows(raw: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,15 +1,16 @@
-"""Reports that tests share: real ones from the shipped recordings, computed once."""
+"""Reports that tests share: real ones from the shipped recordings, computed once, and real ones from files."""
 
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 from fingerprint import api, shipped
 from fingerprint.calibration.model import shipped as calibration
 from fingerprint.code import source_digest
 from fingerprint.evidence.methods import examine
 from fingerprint.report.build import build_result, make_report
-from fingerprint.report.schema import Report, Run
+from fingerprint.report.schema import Report, Run, load_report
 from fingerprint.verdict import decide
 
 
@@ -35,3 +36,13 @@ PAIRS = {
     "unrelated": ("student", "unrelated"),
     "inconclusive": ("student-text", "teacher"),
 }
+
+COMPAT = Path(__file__).parent / "compat"
+#: The reports that are stored as files, by kind: real ones, without the time that it takes to make them.
+STORED = {path.stem.removeprefix("report-"): path for path in sorted((COMPAT / "2026-11-25-0409669").glob("report-*.json"))}
+
+
+@cache
+def stored(kind: str) -> Report:
+    """A real report that an earlier version of the program wrote."""
+    return load_report(STORED[kind])

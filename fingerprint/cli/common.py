@@ -113,14 +113,9 @@ def write_text(text: str, path: Path) -> None:
 
 def read_report(path: Path) -> Report:
     """A report in JSON; anything else is refused in one sentence."""
-    from fingerprint.errors import UsageError
-    from fingerprint.report.schema import from_json
+    from fingerprint.report.schema import load_report
 
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The report {path} cannot be read: {error}.") from error
-    return from_json(text, str(path))
+    return load_report(path)
 
 
 def say(text: str) -> None:

@@ -142,12 +142,4 @@ def rendered(report: Report, suffix: str) -> str:
         module, function = _RENDERERS[suffix]
         found: str = getattr(import_module(f"fingerprint.report.{module}"), function)(report)
         return found
-    import io
-
-    from rich.console import Console
-
-    from fingerprint.report.terminal import render
-
-    buffer = io.StringIO()
-    Console(file=buffer, width=80, no_color=True).print(render(report))
-    return buffer.getvalue()
+    return str(report)

@@ -20,7 +20,7 @@ class Length(StrEnum):
 
 def explain(
     what: Annotated[
-        str, typer.Argument(help="A term (log-lr, cllr, fpr …), an error code (FP-…), a method, or a report in JSON.")
+        str, typer.Argument(help="A term (log-lr, cllr, fpr …), error code (FP-…), exit code, method, or report in JSON.")
     ] = "",
     length: Annotated[Length, typer.Option("--in", help="How long the explanation of a report may be.")] = Length.page,
 ) -> None:

@@ -43,5 +43,6 @@ def read_baseline(path: Path) -> Baseline:
 
 def to_text(baseline: Baseline) -> str:
     """The file's text, in order of the keys."""
-    ordered = Baseline(reports=dict(sorted(baseline.reports.items())))
-    return ordered.model_dump_json(indent=1) + "\n"
+    # Only what was said: an old report that gained fields here would no longer have its digest.
+    ordered = Baseline(schema_version=baseline.schema_version, reports=dict(sorted(baseline.reports.items())))
+    return ordered.model_dump_json(indent=1, exclude_unset=True) + "\n"

@@ -29,6 +29,7 @@ from fingerprint.report.schema import (
     StratumPart,
     TippettPart,
     VerdictPart,
+    whole,
 )
 from fingerprint.report.sequential import sequential_part
 from fingerprint.sequential import Outcome
@@ -38,7 +39,7 @@ from fingerprint.verdict import Verdict
 
 def make_report(result: Result, run: Run) -> Report:
     """The whole report, with the digest that shows whether it was changed afterwards."""
-    draft = Report(result=result, run=run)
+    draft = whole(Report(result=result, run=run))
     return draft.model_copy(update={"digest": draft.content_digest()})
 
 

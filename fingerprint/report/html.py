@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from fingerprint.report import pictures, sides, tippett, words
 from fingerprint.report.terms import entries, glossary
 
 if TYPE_CHECKING:
-    from fingerprint.report.schema import ModelPart, Report
+    from fingerprint.report.schema import ModelPart, Report, Result
 
 
 def render_html(report: Report) -> str:
@@ -32,9 +33,46 @@ def render_html(report: Report) -> str:
         sides=sides.both(result),
         tippett=tippett,
         curves=tippett.draw(result),
-        glossary=glossary(),
+        glossary=(entries()[result.verdict.kind], *glossary()),
+        rails=_rails(result),
+        explained=_explained,
         methods=[entries()[part.method] for part in result.evidence if part.method in entries()],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rail:
+    """One kind of request: what each side refuses, drawn and in words."""
+
+    title: str
+    suspect: Markup
+    suspect_shown: str
+    reference: Markup
+    reference_shown: str
+
+
+def _rails(result: Result) -> list[_Rail]:
+    rails = result.guardrails
+    drawn = (
+        (rails.suspect_harmful, rails.reference_harmful),
+        (rails.suspect_harmless, rails.reference_harmless),
+        (rails.suspect_safe, rails.reference_safe),
+    )
+    return [
+        _Rail(
+            title=title,
+            suspect=pictures.share(mine, "suspect"),
+            suspect_shown=said,
+            reference=pictures.share(theirs, "other"),
+            reference_shown=other,
+        )
+        for (title, said, other), (mine, theirs) in zip(words.guardrail_rows(result), drawn, strict=True)
+    ]
+
+
+def _explained(method: str) -> str:
+    """The title of a method, empty where nothing explains it."""
+    return entries()[method].title if method in entries() else ""
 
 
 @cache

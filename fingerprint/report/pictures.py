@@ -1,10 +1,12 @@
 """The pictures of the page as inline SVG: no script, clock or random id, so equal reports give equal bytes.
 
-Colours come from the classes of the page's style sheet, so that one drawing serves light, dark and paper.
+Places along an axis are shares of the width, so a picture is as wide as its page and its words keep their size. Colours
+come from the classes of the style sheet: one drawing serves light, dark and paper.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,12 @@ from fingerprint.report import words
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fingerprint.report.schema import EvidencePart, Result
+    from fingerprint.report.schema import EvidencePart, GuardrailRate, Result
 
-WIDTH = 720
-#: Where the axes of the two kinds of rows start and end; names stand left of them, numbers right.
-_FOREST, _STRIP = (272.0, 556.0), (250.0, 640.0)
 _LARGE = 1e9
+#: Room at both ends of a track, in per cent, so that no mark is cut.
+_ENDS = (3.0, 97.0)
+_MIDDLE = 9
 #: Named controls in one picture; the rest are dots in one row.
 _NAMED = 12
 #: Methods whose controls are drawn, the most telling first.
@@ -29,9 +31,11 @@ _PICTURES = 2
 
 
 class Axis:
-    """A line of numbers laid between two columns of pixels; it runs backwards where smaller means closer."""
+    """Numbers laid between two places, in per cent of the width; it runs backwards where smaller means closer."""
 
-    def __init__(self, values: Iterable[float], left: float, right: float, *, reverse: bool = False) -> None:
+    def __init__(
+        self, values: Iterable[float], left: float = _ENDS[0], right: float = _ENDS[1], *, reverse: bool = False
+    ) -> None:
         kept = [max(-_LARGE, min(_LARGE, value)) for value in values]
         self.low, self.high = min(kept), max(kept)
         if self.high - self.low < 1e-12:
@@ -40,79 +44,76 @@ class Axis:
 
     def at(self, value: float) -> float:
         share = (max(self.low, min(self.high, value)) - self.low) / (self.high - self.low)
-        return round(self.left + share * (self.right - self.left), 1)
+        return round(self.left + share * (self.right - self.left), 2)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The numbers at the left and at the right end."""
+        return (self.low, self.high) if self.left < self.right else (self.high, self.low)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of a picture: whose it is, its track, and its number in words."""
+
+    name: str
+    track: Markup
+    shown: str
+    is_reference: bool = False
 
 
 def scale(result: Result) -> Markup:
-    """The likelihood ratio between its caps, on a line on which zero says nothing."""
+    """The likelihood ratio between its caps, on a line in whose middle both hypotheses explain the evidence alike."""
     low, high = result.log10_lr_bounds
     shown = (low, high, *result.log10_lr_interval, result.log10_lr)
     reach = min(_LARGE, max(1.0, *map(abs, shown)) * 1.12)
-    axis = Axis((-reach, reach), 0, WIDTH)
-    parts = [line(axis.left, 62, axis.right, 62, "axis")]
-    step = max(1, ceil(reach / 6))
+    axis = Axis((-reach, reach), 0, 100)
+    parts = [_line(0, 100, 40, "axis")]
+    step = max(1, ceil(reach / 3))
     for tick in range(-int(reach / step) * step, int(reach) + 1, step):
-        x = axis.at(tick)
-        parts += [line(x, 58, x, 66, "axis"), text(x, 86, words.signed(tick, 0), "small", "middle")]
-    parts.append(line(axis.at(0), 44, axis.at(0), 66, "zero"))
-    parts.append(_rect(axis.at(low), 57, axis.at(high) - axis.at(low), 10, "allowed"))
-    for cap in (low, high):
-        parts.append(line(axis.at(cap), 48, axis.at(cap), 76, "cap"))
+        words_of_it = f"{words.factor(tick)}×" if tick else "equal"
+        parts += [_stroke(axis.at(tick), 35, 45, "tick"), _text(axis.at(tick), 64, words_of_it, "small")]
+    parts.append(_bar(axis.at(low), axis.at(high), 36, 8, "allowed"))
+    parts.append(_stroke(axis.at(0), 26, 54, "zero"))
+    parts += _caps(low, high, axis)
     start, end = map(axis.at, result.log10_lr_interval)
-    parts.append(_rect(start, 57, max(end - start, 1.0), 10, "interval"))
-    x = axis.at(result.log10_lr)
-    parts.append(f'<circle class="value" cx="{x}" cy="62" r="9"/>')
-    parts.append(text(min(max(x, 60), WIDTH - 60), 30, words.signed(result.log10_lr), "strong accent", "middle"))
-    parts.append(text(0, 116, "← speaks for H2", "small", "start"))
-    parts.append(text(axis.at(0), 116, "neutral", "small", "middle"))
-    parts.append(text(WIDTH, 116, "speaks for H1 →", "small", "end"))
+    parts.append(_bar(start, end, 36, 8, "interval"))
+    here = axis.at(result.log10_lr)
+    parts.append(f'<circle class="value" cx="{here:g}%" cy="40" r="10"/>')
+    parts.append(_text(here, 18, "this case", "strong accent"))
     label = (
         f"log10 likelihood ratio {words.signed(result.log10_lr)}, interval "
         f"{words.between(result.log10_lr_interval, 2)}, caps {words.signed(low)} and {words.signed(high)}"
     )
-    return svg(124, label, parts)
+    return svg(parts, "scale", label)
 
 
-def forest(evidence: tuple[EvidencePart, ...]) -> Markup:
-    """Effect and interval of each method on its own line; right is closer, the ring is the best control."""
-    parts: list[str] = []
-    for place, part in enumerate(evidence):
-        parts += _forest_row(part, 20 + 46 * place)
-    label = "Effect of each method with its interval and the closest control; the numbers stand in the table"
-    return svg(20 + 46 * len(evidence), label, parts)
+def _caps(low: float, high: float, axis: Axis) -> list[str]:
+    """Two strokes with their size; close together they are named away from each other, at zero not at all."""
+    parts = [_stroke(axis.at(cap), 26, 54, "cap") for cap in (low, high)]
+    if low < -0.005:
+        parts.append(_text(axis.at(low), 88, f"cap {words.factor(low)}×", "small", "end" if axis.at(low) > 20 else "start"))
+    if high > 0.005:
+        place = axis.at(high)
+        parts.append(_text(place, 88, f"cap {words.factor(high)}×", "small", "end" if place > 80 else "start"))
+    return parts
 
 
-def _forest_row(part: EvidencePart, y: float) -> list[str]:
+def forest(evidence: tuple[EvidencePart, ...]) -> dict[str, tuple[Markup, str, str]]:
+    """Per method its effect with interval and closest control on a track of its own, and the numbers at its ends."""
+    return {part.method: _forest_row(part) for part in evidence}
+
+
+def _forest_row(part: EvidencePart) -> tuple[Markup, str, str]:
     best = words.best_control(part)
     values = [0.0, part.effect, *(part.interval or ()), *([best[1]] if best else [])]
-    axis = Axis(values, _FOREST[0], _FOREST[1], reverse=part.method in words.LOWER_IS_CLOSER)
-    parts = [
-        text(0, y + 5, words.cut(part.title, 34), "label", "start"),
-        line(_FOREST[0], y, _FOREST[1], y, "rule"),
-        line(axis.at(0), y - 8, axis.at(0), y + 8, "zero"),
-        text(
-            _FOREST[0],
-            y + 20,
-            words.number(axis.low if axis.left < axis.right else axis.high),
-            "tiny",
-            "middle",
-        ),
-        text(
-            _FOREST[1],
-            y + 20,
-            words.number(axis.high if axis.left < axis.right else axis.low),
-            "tiny",
-            "middle",
-        ),
-    ]
+    axis = Axis(values, reverse=part.method in words.LOWER_IS_CLOSER)
+    parts = [_line(*_ENDS, _MIDDLE, "rule"), _stroke(axis.at(0), 0, 18, "zero")]
     if best:
-        parts.append(_ring(axis.at(best[1]), y))
-    if part.interval:
-        parts.append(line(axis.at(part.interval[0]), y, axis.at(part.interval[1]), y, "whisker"))
-    parts.append(_diamond(axis.at(part.effect), y))
-    shown = "no p-value" if part.pvalue is None else f"p {words.pvalue(part.pvalue)}"
-    parts.append(text(WIDTH, y + 5, f"{words.number(part.effect)} · {shown}", "label", "end"))
-    return parts
+        parts.append(_circle(axis.at(best[1]), "ring"))
+    parts += _reference(part, axis)
+    left, right = map(words.number, axis.ends)
+    return svg(parts, "track"), left, right
 
 
 def main_methods(evidence: tuple[EvidencePart, ...]) -> tuple[EvidencePart, ...]:
@@ -123,80 +124,80 @@ def main_methods(evidence: tuple[EvidencePart, ...]) -> tuple[EvidencePart, ...]
     return tuple(ranked[:_PICTURES])
 
 
-def strip(part: EvidencePart, reference: str) -> Markup:
+def strip(part: EvidencePart, reference: str) -> tuple[Row, ...]:
     """The suspect's effect with the reference among that with every control, the closest on top."""
     ranked = words.ranked_controls(part)
     named, rest = ranked[:_NAMED], ranked[_NAMED:]
     reverse = part.method in words.LOWER_IS_CLOSER
-    axis = Axis(
-        [0.0, part.effect, *(part.interval or ()), *part.controls.values()],
-        _STRIP[0],
-        _STRIP[1],
-        reverse=reverse,
-    )
-    rows: list[tuple[str, float, bool]] = [(name, value, False) for name, value in named]
+    axis = Axis([0.0, part.effect, *(part.interval or ()), *part.controls.values()], reverse=reverse)
+    back = [_line(*_ENDS, _MIDDLE, "rule"), _stroke(axis.at(0), -4, 22, "zero")]
+    rows = [
+        Row(
+            name=words.name(name, 30),
+            track=svg([*back, _circle(axis.at(value), "control")], "track"),
+            shown=words.number(value),
+        )
+        for name, value in named
+    ]
     ahead = sum((value < part.effect) if reverse else (value > part.effect) for _, value in named)
-    rows.insert(ahead, (reference, part.effect, True))
-    parts: list[str] = []
-    for place, (name, value, is_reference) in enumerate(rows):
-        y = 18 + 30 * place
-        kind = "label strong accent" if is_reference else "label"
-        parts += [
-            text(0, y + 5, words.cut(name, 30), kind, "start"),
-            line(_STRIP[0], y, _STRIP[1], y, "rule"),
-        ]
-        if is_reference and part.interval:
-            parts.append(line(axis.at(part.interval[0]), y, axis.at(part.interval[1]), y, "whisker"))
-        parts.append(_diamond(axis.at(value), y) if is_reference else _dot(axis.at(value), y))
-        parts.append(text(WIDTH, y + 5, words.number(value), kind, "end"))
-    height = 18 + 30 * len(rows)
-    if rest:
-        parts.append(text(0, height + 5, f"{len(rest)} further controls", "label", "start"))
-        parts += [
-            line(_STRIP[0], height, _STRIP[1], height, "rule"),
-            *(_dot(axis.at(value), height) for _, value in rest),
-        ]
-        height += 30
-    parts.insert(0, line(axis.at(0), 4, axis.at(0), height - 14, "zero"))
-    label = f"{words.name(part.title)}: the reference among {len(ranked)} controls, closest first"
-    return svg(height, label, parts)
-
-
-def svg(height: float, label: str, parts: list[str]) -> Markup:
-    shown = escape(label)
-    # Every part was made by the functions below, which escape what is foreign.
-    return Markup(  # noqa: S704
-        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{shown}"><title>{shown}</title>'
-        + "".join(parts)
-        + "</svg>"
+    own = Row(
+        name=words.name(reference, 30),
+        track=svg([*back, *_reference(part, axis)], "track"),
+        shown=words.number(part.effect),
+        is_reference=True,
     )
+    rows.insert(ahead, own)
+    if rest:
+        dots = [_circle(axis.at(value), "control") for _, value in rest]
+        rows.append(Row(name=f"{len(rest)} further controls", track=svg([*back, *dots], "track"), shown=""))
+    return tuple(rows)
 
 
-def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line class="{kind}" x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"/>'
+def share(rate: GuardrailRate | None, kind: str) -> Markup:
+    """A share with its interval between 0 and 100 %; an empty track where there is none."""
+    axis = Axis((0.0, 1.0))
+    parts = [_line(*_ENDS, _MIDDLE, "rule")]
+    if rate is not None and rate.rate is not None:
+        if rate.interval:
+            parts.append(_line(axis.at(rate.interval[0]), axis.at(rate.interval[1]), _MIDDLE, f"whisker {kind}"))
+        parts.append(_circle(axis.at(rate.rate), kind))
+    return svg(parts, "track")
 
 
-def polyline(points: Iterable[tuple[float, float]], kind: str) -> str:
-    """A curve through points; its colour and dash come from its class."""
-    path = " ".join(f"{x:g},{y:g}" for x, y in points)
-    return f'<polyline class="curve {kind}" points="{path}"/>'
+def _reference(part: EvidencePart, axis: Axis) -> list[str]:
+    """The diamond of the reference on its interval."""
+    ends = [axis.at(end) for end in part.interval or ()]
+    whisker = [_line(ends[0], ends[1], _MIDDLE, "whisker")] if ends else []
+    place = axis.at(part.effect)
+    diamond = f'<svg x="{place:g}%" y="{_MIDDLE}"><path class="value" d="M0-7L7 0L0 7L-7 0Z"/></svg>'
+    return [*whisker, diamond]
 
 
-def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
-    return f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{max(width, 0):.1f}" height="{height:g}" rx="5"/>'
+def svg(parts: Iterable[str], kind: str, label: str = "", box: str = "") -> Markup:
+    """A picture of its own if it has a label; else a part of one, whose numbers stand beside it in words."""
+    shown = escape(label)
+    about = f' role="img" aria-label="{shown}"><title>{shown}</title>' if label else ' aria-hidden="true">'
+    # Every part was made by the functions below, which escape what is foreign.
+    return Markup(f'<svg class="{kind}"{box}{about}{"".join(parts)}</svg>')  # noqa: S704
 
 
-def _dot(x: float, y: float) -> str:
-    return f'<circle class="control" cx="{x:g}" cy="{y:g}" r="5"/>'
+def _line(start: float, end: float, y: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{start:g}%" y1="{y:g}" x2="{end:g}%" y2="{y:g}"/>'
 
 
-def _ring(x: float, y: float) -> str:
-    return f'<circle class="ring" cx="{x:g}" cy="{y:g}" r="5"/>'
+def _stroke(x: float, top: float, bottom: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{x:g}%" y1="{top:g}" x2="{x:g}%" y2="{bottom:g}"/>'
 
 
-def _diamond(x: float, y: float) -> str:
-    return f'<path class="value" d="M{x:g} {y - 7:g}L{x + 7:g} {y:g}L{x:g} {y + 7:g}L{x - 7:g} {y:g}Z"/>'
+def _bar(start: float, end: float, y: float, height: float, kind: str) -> str:
+    return f'<rect class="{kind}" x="{start:g}%" y="{y:g}" width="{max(end - start, 0):.2f}%" height="{height:g}"/>'
 
 
-def text(x: float, y: float, what: str, kind: str, anchor: str) -> str:
-    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(what)}</text>'
+def _circle(x: float, kind: str) -> str:
+    return f'<circle class="{kind}" cx="{x:g}%" cy="{_MIDDLE}" r="5"/>'
+
+
+def _text(x: float, y: float, what: str, kind: str, anchor: str = "") -> str:
+    """Words at a place; near an end they run inwards, so that nothing is cut."""
+    anchor = anchor or ("start" if x < 8 else "end" if x > 92 else "middle")
+    return f'<text class="{kind}" x="{x:g}%" y="{y:g}" text-anchor="{anchor}">{escape(what)}</text>'

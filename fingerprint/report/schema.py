@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from fingerprint.canonical import digest, dumps
 from fingerprint.errors import UsageError
 from fingerprint.text import safe_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 SCHEMA_VERSION = "1.0"
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
@@ -254,15 +257,45 @@ class Report(_Part):
     digest: str = Field(default="", description="Digest of everything else in this report.")
 
     def content_digest(self) -> str:
-        """Digest of the whole report but for the field that holds it."""
-        return digest(self.model_dump(mode="json", exclude={"digest"}))
+        """Digest of all that the report says but for the field that holds it.
+
+        Fields that came after a report was written are not in its file and so not in its digest: it stays what it was.
+        """
+        return digest(self.model_dump(mode="json", exclude={"digest"}, exclude_unset=True))
+
+    # Results show themselves: at a prompt, printed, by rich, and in a notebook. The renderers stand above this file.
+
+    def __repr__(self) -> str:
+        from fingerprint.report.words import verdict_line
+
+        return f"<Report {verdict_line(self)}>"
+
+    def __str__(self) -> str:
+        from fingerprint.report.notebook import plain
+
+        return plain(self.__rich__())
+
+    def __rich__(self) -> RenderableType:
+        from fingerprint.report.terminal import render
+
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        from fingerprint.report.notebook import report_fragment
+
+        return report_fragment(self)
 
 
 def to_json(report: Report, *, indent: int | None = 2) -> str:
-    """The report as JSON text: finite numbers only, in the order of the schema."""
-    value = report.model_dump(mode="json")
+    """The report as JSON text: finite numbers only, in the order of the schema; an old report gains no new fields."""
+    value = {"schema_version": report.schema_version, **report.model_dump(mode="json", exclude_unset=True)}
     dumps(value)  # refuses what is not finite
     return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def whole(report: Report) -> Report:
+    """The same report with every field said, also where a default was left: what a file will hold."""
+    return Report.model_validate_json(report.model_dump_json())
 
 
 def from_json(text: str, origin: str = "the report") -> Report:
@@ -279,6 +312,21 @@ def from_json(text: str, origin: str = "the report") -> Report:
         place = ".".join(str(part) for part in fault["loc"]) or "the top"
         said = safe_text(fault["msg"])
         raise UsageError(f"{safe_text(origin)} is not a report: at {safe_text(place)}, {said}.") from error
+
+
+def load_report(path: Path | str) -> Report:
+    """Read a report in JSON, of any version that was ever written.
+
+    Raises:
+        UsageError: there is no such file, or it is not a report.
+
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"The report {safe_text(path)} cannot be read: {safe_text(why)}.") from error
+    return from_json(text, str(path))
 
 
 def json_schema() -> dict[str, Any]:

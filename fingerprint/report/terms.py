@@ -27,7 +27,7 @@ class Entry:
 
 @cache
 def entries() -> dict[str, Entry]:
-    """All entries by their key in lower case: terms, then codes, then methods."""
+    """All entries by their key in lower case: terms, exit codes, error codes, methods."""
     text = (resources.files("fingerprint.report") / "terms.toml").read_text("utf-8")
     found = {}
     for group in tomllib.loads(text).values():
@@ -51,7 +51,15 @@ def find(word: str) -> Entry:
     """
     known = entries()
     wanted = word.strip().lower()
-    for spelling in (wanted, wanted.replace(" ", "-").replace("_", "-"), wanted.replace("-", "_"), f"fp-{wanted}"):
+    dashed = wanted.replace(" ", "-").replace("_", "-")
+    for spelling in (
+        wanted,
+        dashed,
+        dashed.replace("-", "_"),
+        f"fp-{dashed}",
+        f"exit-{dashed}",
+        dashed.replace("-code-", "-"),
+    ):
         if spelling in known:
             return known[spelling]
     titles = {entry.title.lower(): entry for entry in known.values()}

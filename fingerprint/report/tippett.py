@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from fingerprint.report import words
-from fingerprint.report.pictures import WIDTH, Axis, line, polyline, svg, text
+from fingerprint.report.pictures import Axis, svg
 
 if TYPE_CHECKING:
     from fingerprint.report.schema import Result, TippettPart
 
-_LEFT, _TOP, _BOTTOM = 56.0, 16.0, 246.0
 _REACH = 6.0
+#: The drawing is stretched to its frame; words stand around it, so that they are not stretched with it.
+_BOX = ' viewBox="0 0 100 100" preserveAspectRatio="none"'
+SHARES = (0, 25, 50, 75, 100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """The drawing, and what is written around it, by place in per cent of the width."""
+
+    picture: Markup
+    ticks: tuple[tuple[float, str], ...]
+    here: float
 
 
 def share_reaching(quantiles: tuple[float, ...], value: float) -> float:
@@ -25,40 +37,41 @@ def share_reaching(quantiles: tuple[float, ...], value: float) -> float:
     return 1 - bisect_left(quantiles, value) / len(quantiles)
 
 
-def draw(result: Result) -> Markup | None:
+def draw(result: Result) -> Plot | None:
     """Both curves with the caps and this case's ratio; None where the calibration holds no such data."""
     data = result.calibration.tippett
     if data is None or not data.related or not data.unrelated:
         return None
     case = result.log10_lr_uncapped
-    shown = (*data.related, *data.unrelated, *result.log10_lr_bounds, case, -1.0, 1.0)
-    low, high = max(-_REACH, min(shown)), min(_REACH, max(shown))
-    x, y = Axis((low, high), _LEFT, WIDTH - 12), Axis((0.0, 1.0), _BOTTOM, _TOP)
-    parts = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(line(_LEFT, y.at(share), WIDTH - 12, y.at(share), "rule"))
-        parts.append(text(_LEFT - 10, y.at(share) + 4, f"{100 * share:.0f} %", "small", "end"))
-    step = max(1, ceil((high - low) / 8))
-    ticks = range(ceil(low), int(high) + 1, step)
-    parts += [text(x.at(tick), _BOTTOM + 22, words.signed(tick, 0), "small", "middle") for tick in ticks]
-    parts.append(line(x.at(0), _TOP, x.at(0), _BOTTOM, "zero"))
-    parts += [line(x.at(cap), _BOTTOM - 8, x.at(cap), _BOTTOM + 8, "cap") for cap in result.log10_lr_bounds]
-    parts.append(polyline(_curve(data.unrelated, x, y), "unrelated"))
-    parts.append(polyline(_curve(data.related, x, y), "related"))
-    parts.append(line(x.at(case), _TOP, x.at(case), _BOTTOM, "case"))
-    anchor = "end" if x.at(case) > WIDTH / 2 else "start"
-    shift = -8 if anchor == "end" else 8
-    parts.append(text(x.at(case) + shift, _TOP + 12, "this case", "label strong accent", anchor))
-    parts.append(text((_LEFT + WIDTH) / 2, _BOTTOM + 44, "log10 likelihood ratio before the caps", "small", "middle"))
-    label = f"Tippett plot. {sentence(result)}"
-    return svg(_BOTTOM + 52, label, parts)
+    shown = (*data.related, *data.unrelated, *result.log10_lr_bounds, case - 0.2, case + 0.2, -1.0, 1.0)
+    x = Axis((max(-_REACH, min(shown)), min(_REACH, max(shown))), 0, 100)
+    here = x.at(case)
+    parts = [_line(0, share, 100, share, "rule") for share in SHARES]
+    parts.append(_line(x.at(0), 0, x.at(0), 100, "zero"))
+    parts += [_line(x.at(cap), 96, x.at(cap), 100, "cap") for cap in result.log10_lr_bounds]
+    parts += [_curve(data.unrelated, x, "unrelated"), _curve(data.related, x, "related")]
+    parts.append(_line(here, 0, here, 100, "case"))
+    step = max(1, ceil((x.high - x.low) / 8))
+    ticks = [tick for tick in range(int(x.low), int(x.high) + 1) if tick % step == 0]
+    return Plot(
+        picture=svg(parts, "curves", f"Tippett plot. {sentence(result)}", _BOX),
+        ticks=tuple((x.at(tick), words.signed(tick, 0)) for tick in ticks),
+        here=here,
+    )
 
 
-def _curve(quantiles: tuple[float, ...], x: Axis, y: Axis) -> list[tuple[float, float]]:
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"/>'
+
+
+def _curve(quantiles: tuple[float, ...], x: Axis, kind: str) -> str:
+    """The share of pairs that reach each ratio, as far as the axis goes."""
     last = max(len(quantiles) - 1, 1)
-    points = [(x.at(x.low), y.at(1.0))]
-    points += [(x.at(value), y.at(1 - place / last)) for place, value in enumerate(quantiles)]
-    return [*points, (x.at(x.high), y.at(0.0))]
+    points = [(x.at(value), 100 * place / last) for place, value in enumerate(quantiles) if x.low <= value <= x.high]
+    height = 100 * (1 - share_reaching(quantiles, x.low))
+    end = 100 * (1 - share_reaching(quantiles, x.high)) if quantiles[-1] > x.high else 100.0
+    path = " ".join(f"{left:g},{top:.2f}" for left, top in [(0.0, height), *points, (100.0, end)])
+    return f'<polyline class="curve {kind}" points="{path}"/>'
 
 
 def sentence(result: Result) -> str:
@@ -69,7 +82,8 @@ def sentence(result: Result) -> str:
     case = result.log10_lr_uncapped
     related, unrelated = share_reaching(data.related, case), share_reaching(data.unrelated, case)
     reached = [words.percent(share) if share else "none" for share in (related, unrelated)]
+    used = result.calibration
     return (
-        f"Of the calibration's related pairs {reached[0]} reach this case's ratio of {words.signed(case)} before the caps, "
-        f"of its unrelated pairs {reached[1]}."
+        f"Of the calibration's {used.related_pairs:,} related pairs {reached[0]} reach this case's ratio "
+        f"({words.signed(case)} before the caps), of its {used.unrelated_pairs:,} unrelated pairs {reached[1]}."
     )

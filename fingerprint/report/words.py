@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from fingerprint.text import safe_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fingerprint.report.schema import (
         Access,
         EvidencePart,
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
         Result,
         SealPart,
     )
+    from fingerprint.report.sides import Item
 
 #: Prose may be longer than a name, but nothing foreign is shown without end.
 PROSE = 900
@@ -135,6 +138,46 @@ def ratio_sentence(result: Result) -> str:
         return "The evidence is as probable under the one hypothesis as under the other."
     first, second = ("H1", "H2") if result.log10_lr > 0 else ("H2", "H1")
     return f"The evidence is {factor(result.log10_lr)} times more probable if {first} than if {second}."
+
+
+def strength(result: Result) -> tuple[str, str]:
+    """The likelihood ratio for readers who know neither H1 nor logarithms: how many times, and what of what."""
+    if abs(result.log10_lr) < 0.005:
+        return "Equally", "probable if one of the two derives from the other and if they are unrelated but otherwise alike."
+    either = ("one of the two derives from the other", "they are unrelated but otherwise alike")
+    first, second = either if result.log10_lr > 0 else either[::-1]
+    return f"{factor(result.log10_lr)} times", f"more probable if {first} than if {second}."
+
+
+def listed(items: Sequence[Item]) -> str:
+    """How many methods, and which."""
+    if not items:
+        return "No method."
+    names = "; ".join(name(item.part.title) for item in items)
+    return f"{len(items)} {'method' if len(items) == 1 else 'methods'}: {names}."
+
+
+def population(result: Result) -> str:
+    """Beside whom the two were looked at."""
+    named, panel = len(result.controls), len(result.panel)
+    parts = [f"{named or 'no'} named {'control' if named == 1 else 'controls'}"]
+    if named:
+        parts[0] += f" ({', '.join(name(control.name, 30) for control in result.controls[:6])}{' …' if named > 6 else ''})"
+    if panel:
+        parts.append(f"{panel} {'model' if panel == 1 else 'models'} of the panel")
+    shown = " and ".join(parts)
+    return shown[0].upper() + shown[1:] + "."
+
+
+def share(count: int, total: int) -> str:
+    """A share in per cent with its exact 95 % interval (Clopper and Pearson 1934)."""
+    if not 0 <= count <= total or not total:
+        return "–"
+    from fingerprint.stats.intervals import clopper_pearson
+
+    low, high = clopper_pearson(count, total)
+    digits = 1 if high < 0.1 else 0
+    return f"{100 * count / total:.{digits}f} % [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
 
 
 def posterior_sentence(result: Result) -> str:
