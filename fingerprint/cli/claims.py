@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,12 +24,12 @@ def claims(
 ) -> None:
     """Read the declared parents of MODEL and test each against its weights: supported, contradicted or untested."""
     from fingerprint.claims import check_claims
-    from fingerprint.text import safe_text
+    from fingerprint.text import json_text, safe_text
 
     found = check_claims(model, against=against or [], seed=seed)
     if json_out:
         table = {"schema_version": "1.0", "result": {"claims": [_row(item) for item in found]}}
-        sys.stdout.write(json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json_text(table, indent=2))
         return
     if not found:
         sys.stdout.write("The model claims no parent: no card, metadata or configuration names one.\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from fingerprint.canonical import digest, dumps
 from fingerprint.errors import UsageError
-from fingerprint.text import safe_text
+from fingerprint.text import json_text, safe_text
 
 SCHEMA_VERSION = "1.0"
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
@@ -261,7 +260,7 @@ def to_json(report: Report, *, indent: int | None = 2) -> str:
     """The report as JSON text: finite numbers only, in the order of the schema."""
     value = report.model_dump(mode="json")
     dumps(value)  # refuses what is not finite
-    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(value, indent=indent)
 
 
 def from_json(text: str, origin: str = "the report") -> Report:
