@@ -41,6 +41,11 @@ def _inert(found: re.Match[str]) -> str:
     return f"{found.group()[0]}\\u{ord(found.group()[1]):04x}"
 
 
+def whole_text(text: str) -> str:
+    """Text that every format can hold: half characters, which no UTF-8 holds, become replacement characters."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def safe_cell(value: str, *, limit: int = _SHOWN) -> str:
     """A cell of a table that no spreadsheet takes for a formula."""
     shown = safe_text(value, limit=limit)

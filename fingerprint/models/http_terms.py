@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fingerprint.recording import Note, Prompt
+from fingerprint.text import whole_text
 
 Inside = Literal["", "prompt_logprobs", "echo", "prefix"]
 Scoring = Literal["", "tokens", "prompt_logprobs", "echo"]
@@ -78,5 +79,5 @@ def with_topk(body: dict[str, Any], prompt: Prompt, topk: int) -> dict[str, Any]
 
 
 def sendable(text: str) -> str:
-    """Text that every server can read: lone surrogates, which no UTF-8 holds, become replacement characters."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """Text that every server can read."""
+    return whole_text(text)

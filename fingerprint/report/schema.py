@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -271,7 +272,9 @@ def from_json(text: str, origin: str = "the report") -> Report:
 
     """
     try:
-        return Report.model_validate_json(text)
+        return Report.model_validate(json.loads(text))  # pydantic's own parser refuses half characters
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UsageError(f"{safe_text(origin)} is not a report: it is not JSON.") from error
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "the top"
