@@ -3,6 +3,15 @@
 Run as a process: ``python fake_server.py '{"dialect": "vllm", …}'`` prints its port. The model is a next-word table made
 of hashes: the same question always has the same answer. ``POST /_config`` changes the settings while it runs, and
 ``GET /_count`` tells how many answers it gave.
+
+Where the shapes come from. Chat and older completions: OpenAI's API reference (``logprobs.content[]`` with ``token``,
+``logprob``, ``bytes`` and ``top_logprobs``, at most 20; ``tokens``, ``token_logprobs``, ``top_logprobs`` and
+``text_offset``, at most 5, with ``echo``). vLLM: docs.vllm.ai, `vllm.logprobs` (``PromptLogprobs`` is a list of null or
+a dictionary from token id to ``logprob``, ``rank``, ``decoded_token``, the token that stands there first), and
+vllm-project/vllm, ``vllm/entrypoints/openai/completion/serving.py``: ``prompt_logprobs`` stands in the choice of a
+completion and beside the choices of a chat; the first token of an echo has null; ``top_logprobs`` may list one more than
+was asked for, the token that was drawn; minus infinity is -9999.0; with ``--return-tokens-as-token-ids`` tokens are
+written ``token_id:NUMBER``; ``max_logprobs`` is 20 unless raised.
 """
 
 from __future__ import annotations
@@ -67,6 +76,8 @@ SETTINGS = {
     "count": 0,
     "jitter": False,
     "wrong_echo": False,
+    "numbered": False,
+    "log": False,
     "status": 0,
     "words": "",
     "redirect": "",
@@ -80,6 +91,7 @@ SETTINGS = {
 }
 STATE = {"answers": 0, "random": 0, "requests": 0}
 HEADERS: list[dict[str, str]] = []
+TIMES: list[float] = []
 
 
 def table(context: str) -> dict[str, float]:
@@ -185,7 +197,20 @@ def answer(path: str, body: dict) -> tuple[int, dict]:
     if "prompt_logprobs" in body and SETTINGS["dialect"] == "vllm":
         places = vllm_prompt(body, chat)
         (value if chat else choice)["prompt_logprobs"] = places
+    if SETTINGS["numbered"] and choice["logprobs"]:
+        choice["logprobs"] = numbered(choice["logprobs"])
     return 200, {**value, "choices": [choice]}
+
+
+def numbered(found: dict) -> dict:
+    """Tokens as vLLM's ``--return-tokens-as-token-ids`` writes them."""
+    if "content" in found:
+        for entry in found["content"]:
+            for row in (entry, *entry["top_logprobs"]):
+                row.update(token=f"token_id:{hash_id(row['token'])}", bytes=None)
+        return found
+    tops = [top and {f"token_id:{hash_id(word)}": value for word, value in top.items()} for top in found["top_logprobs"]]
+    return {**found, "tokens": [f"token_id:{hash_id(word)}" for word in found["tokens"]], "top_logprobs": tops}
 
 
 def legacy(context: str, words: list[str], count: int, *, echo: bool) -> dict:
@@ -241,8 +266,10 @@ def respond(method: str, path: str, headers: dict[str, str], raw: bytes) -> tupl
         STATE["answers"] = 0
         return 200, {}, b"{}"
     if path == "/_count":
-        return 200, {}, json.dumps({**STATE, "headers": HEADERS}).encode()
+        return 200, {}, json.dumps({**STATE, "headers": HEADERS, "times": TIMES}).encode()
     STATE["requests"] += 1
+    if SETTINGS["log"]:
+        TIMES.append(time.monotonic())
     if len(HEADERS) < 100:
         HEADERS.append(headers)
     key = headers.get("authorization", "").removeprefix("Bearer ")

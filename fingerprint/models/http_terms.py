@@ -13,7 +13,10 @@ Scoring = Literal["", "tokens", "prompt_logprobs", "echo"]
 #: Filters on top of the model's distribution that servers apply unasked; each dialect's way to turn them off.
 NEUTRAL: dict[str, dict[str, Any]] = {
     "llama.cpp": {"top_k": 0, "min_p": 0.0},
-    "vllm": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
+    # Tokens by their text, even where the server was started to name them by number.
+    "vllm": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "return_tokens_as_token_ids": False},
+    # `transformers serve` is greedy at any temperature, and keeps 50 tokens, where a model's own settings say so.
+    "transformers": {"generation_config": '{"do_sample": true, "top_k": 0, "repetition_penalty": 1.0}'},
     "other": {},
 }
 
@@ -41,7 +44,7 @@ class Terms:
     echoes_request_id: bool = False
     notes: tuple[Note, ...] = ()
 
-    def noted(self, topic: Literal["topk", "scores"], text: str) -> Terms:
+    def noted(self, topic: Literal["samples", "topk", "scores"], text: str) -> Terms:
         """The same terms, with the reason why something is not among them."""
         return replace(self, notes=(*self.notes, Note(topic=topic, text=text)))
 

@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
@@ -159,7 +160,7 @@ class Transport:
     def _exchange(
         self, method: str, url: str, content: bytes | None, headers: dict[str, str], deadline: float
     ) -> tuple[int, dict[str, str], bytes]:
-        request = httpx.Request(method, url, content=content, headers=headers, extensions=self._limits)
+        request = httpx.Request(method, _address(url), content=content, headers=headers, extensions=self._limits)
         with contextlib.closing(self._wire.handle_request(request)) as response:
             response.request = request
             found = {name.lower(): value for name, value in response.headers.items()}
@@ -235,6 +236,12 @@ class Transport:
             if isinstance(said, dict) and name in said:
                 said = said[name]
         return safe_text(self._options.key.scrub(said if isinstance(said, str) else json.dumps(said)))
+
+
+@lru_cache(maxsize=64)
+def _address(url: str) -> httpx.URL:
+    """The same few addresses, which take as long to parse as an answer, are parsed once."""
+    return httpx.URL(url)
 
 
 def _proxy(options: ServerOptions) -> str | None:
