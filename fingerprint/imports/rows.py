@@ -71,9 +71,7 @@ def build(source: Source, wanted: str = "") -> Recording:
         [row.prompt, row.text, row.logprob] for row in scores
     ]
     return Recording(
-        model=ModelInfo(
-            name=whole_text(wanted or next(iter(models), source.model)), kind="rows", digest=digest(content)
-        ),
+        model=ModelInfo(name=whole_text(wanted or next(iter(models), source.model)), kind="rows", digest=digest(content)),
         protocol=source.protocol,
         prompts=tuple({prompt.id: prompt for prompt, _ in named}.values()),
         samples=tuple(samples),
