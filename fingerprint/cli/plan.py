@@ -64,4 +64,6 @@ def _model(model: ModelForecast) -> list[str]:
 def _figures(found: Range | None, digits: int = 0) -> str:
     if found is None:
         return "unknown (give --price-in and --price-out per million tokens)" if digits == 2 else "unknown"
+    if digits == 2 and 0 < found.worst < 1:
+        digits = 6  # a plan of a few requests is not free
     return " / ".join(f"{value:,.{digits}f}" for value in (found.low, found.expected, found.worst))
