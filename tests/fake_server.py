@@ -89,7 +89,7 @@ SETTINGS = {
     "reject": [],
     "refuse": "",
 }
-STATE = {"answers": 0, "random": 0, "requests": 0}
+STATE = {"answers": 0, "random": 0, "requests": 0, "flying": 0, "most": 0}
 HEADERS: list[dict[str, str]] = []
 TIMES: list[float] = []
 
@@ -345,7 +345,10 @@ def packed(status: int, headers: dict[str, str], body: bytes) -> bytes:
 async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while (request := await read_request(reader)) is not None:
         if SETTINGS["delay"] and not request[1].startswith("/_"):
+            STATE["flying"] += 1
+            STATE["most"] = max(STATE["most"], STATE["flying"])
             await asyncio.sleep(SETTINGS["delay"])
+            STATE["flying"] -= 1
         if SETTINGS["endless"] and not request[1].startswith("/_"):
             await endless(writer)
             break

@@ -271,3 +271,9 @@ def test_suspect_reference_and_controls_are_asked_in_the_same_stretch_of_time(ow
     half = len(order) // 2
     assert min(order[:half].count(0), order[:half].count(1)) > 0.3 * half
     assert min(order[half:].count(0), order[half:].count(1)) > 0.3 * half
+
+
+def test_no_more_requests_at_a_time_than_asked_for(own_store):
+    with fake_server(dialect="openai", delay=0.03) as address:
+        api.record([f"openai:tiny?base_url={address}&concurrency=3"], api.Options(probes="style", store=own_store))
+        assert httpx.get(address + "/_count").json()["most"] == 3

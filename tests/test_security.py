@@ -104,7 +104,7 @@ def found_in(folder: Path, *needles: str) -> list[str]:
 @pytest.mark.parametrize("leak", ["plain", "escaped"])
 def test_a_key_is_in_no_file_report_cache_or_stream(capsys, monkeypatch, caplog, world, leak):
     """The server repeats the key in answers, tokens, token bytes, names, headers and complaints."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     with fake_server(dialect="openai", leak=leak, key=KEY, strict=True, refuse="thing 7") as address:
         spec = spec_of(address)
         gate = POLICY.format(probes="few.toml", spec=spec, rows="rows.jsonl")
@@ -117,6 +117,7 @@ def test_a_key_is_in_no_file_report_cache_or_stream(capsys, monkeypatch, caplog,
     kept = zstandard.ZstdDecompressor().decompress((world / "own.jsonl.zst").read_bytes())
     assert b"your key is [key]" in kept  # the server did repeat it
     (world / "unpacked").write_bytes(kept)
+    assert "httpcore" in {record.name.partition(".")[0] for record in caplog.records}
     assert KEY not in said
     assert KEY.lower() not in said
     assert found_in(world, KEY) == []

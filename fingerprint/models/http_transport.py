@@ -42,7 +42,13 @@ def _not_ours(record: logging.LogRecord) -> bool:
     return not str(getattr(record, "stamina.caused_by", "")).startswith("Fault(")
 
 
+def _no_headers(record: logging.LogRecord) -> bool:
+    """Whether a log line of httpcore is not about an answer's headers, in which a server may repeat the key."""
+    return not record.getMessage().startswith("receive_response_headers.complete")
+
+
 logging.getLogger("stamina").addFilter(_not_ours)
+logging.getLogger("httpcore.http11").addFilter(_no_headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
