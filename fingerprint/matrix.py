@@ -14,6 +14,7 @@ from fingerprint.evidence.protocol import voided
 from fingerprint.evidence.text import usable_answers
 from fingerprint.recording import Recording
 from fingerprint.stats.textsim import PairScores, pair_scores
+from fingerprint.text import safe_cell
 from fingerprint.verdict import Kind, panel_bounds, panel_kind
 
 
@@ -114,5 +115,5 @@ def as_csv(rows: Sequence[PairRow]) -> str:
     writer.writerow(PairRow.__slots__)
     for row in rows:
         values = [getattr(row, name) for name in PairRow.__slots__]
-        writer.writerow(["'" + v if isinstance(v, str) and v[:1] in "=+-@\t\r" else v for v in values])
+        writer.writerow([safe_cell(value) if isinstance(value, str) else value for value in values])
     return buffer.getvalue()

@@ -29,7 +29,7 @@ from fingerprint.recording import (
     Sample,
     lines,
 )
-from fingerprint.text import safe_text
+from fingerprint.text import safe_text, whole_text
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(row_type) for kind, (_, row_type) in ROWS.items()}
 _MODEL = TypeAdapter(ModelInfo)
@@ -130,7 +130,7 @@ def _whole_lines(file: BinaryIO | io.BufferedIOBase, name: str) -> Iterator[byte
 
 def _numbered_rows(raw: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(raw, start=1):
-        text = line.decode("utf-8", "replace").strip()
+        text = _decoded(line).strip()
         if not text:
             continue
         try:
@@ -143,6 +143,14 @@ def _numbered_rows(raw: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[
         if not isinstance(value, dict):
             raise RecordingError(f"Line {number} of the recording {name} is not a JSON object.")
         yield number, value
+
+
+def _decoded(line: bytes) -> str:
+    """As `write` encodes: half characters, which some models say, come back as they were."""
+    try:
+        return line.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return line.decode("utf-8", "replace")
 
 
 def _build(rows: Iterator[tuple[int, dict[str, Any]]], name: str, stem: str) -> Recording:
@@ -172,6 +180,7 @@ def _build_own(head: dict[str, Any], rows: Iterator[tuple[int, dict[str, Any]]],
     number = 1
     try:
         model = _MODEL.validate_python(head.get("model"))
+        model = replace(model, name=whole_text(model.name))
         protocol = _PROTOCOL.validate_python(head.get("protocol"))
         probe_sets = _PROBE_SETS.validate_python(head.get("probe_sets"))
         notes, drift = _NOTES.validate_python(head.get("notes", ())), _DRIFT.validate_python(head.get("drift"))
@@ -212,7 +221,7 @@ def _build_minimal(rows: Iterator[tuple[int, dict[str, Any]]], name: str, stem: 
                 hint='A minimal row is {"prompt": "…", "output": "…"}.',
             )
         if isinstance(row.get("model"), str) and row["model"]:
-            names.add(row["model"])
+            names.add(whole_text(row["model"]))
         if len(names) > 1:
             raise RecordingError(
                 f"The recording {name} holds answers of several models: {', '.join(map(safe_text, sorted(names)))}.",
@@ -227,7 +236,7 @@ def _build_minimal(rows: Iterator[tuple[int, dict[str, Any]]], name: str, stem: 
         draws[prompt.id] = draw + 1
         samples.append(Sample(prompt=prompt.id, draw=draw, text=output[:MAX_ANSWER]))
     content = digest([[sample.prompt, sample.draw, sample.text] for sample in samples])
-    info = ModelInfo(name=next(iter(names), stem), kind="rows", digest=content)
+    info = ModelInfo(name=next(iter(names), whole_text(stem)), kind="rows", digest=content)
     return Recording(model=info, prompts=tuple(prompts.values()), samples=tuple(samples))
 
 

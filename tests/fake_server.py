@@ -3,6 +3,15 @@
 Run as a process: ``python fake_server.py '{"dialect": "vllm", …}'`` prints its port. The model is a next-word table made
 of hashes: the same question always has the same answer. ``POST /_config`` changes the settings while it runs, and
 ``GET /_count`` tells how many answers it gave.
+
+Where the shapes come from. Chat and older completions: OpenAI's API reference (``logprobs.content[]`` with ``token``,
+``logprob``, ``bytes`` and ``top_logprobs``, at most 20; ``tokens``, ``token_logprobs``, ``top_logprobs`` and
+``text_offset``, at most 5, with ``echo``). vLLM: docs.vllm.ai, `vllm.logprobs` (``PromptLogprobs`` is a list of null or
+a dictionary from token id to ``logprob``, ``rank``, ``decoded_token``, the token that stands there first), and
+vllm-project/vllm, ``vllm/entrypoints/openai/completion/serving.py``: ``prompt_logprobs`` stands in the choice of a
+completion and beside the choices of a chat; the first token of an echo has null; ``top_logprobs`` may list one more than
+was asked for, the token that was drawn; minus infinity is -9999.0; with ``--return-tokens-as-token-ids`` tokens are
+written ``token_id:NUMBER``; ``max_logprobs`` is 20 unless raised.
 """
 
 from __future__ import annotations
@@ -54,9 +63,10 @@ _PIECE = re.compile(r"\s?\w+|\s?[^\w\s]|\s")
 SETTINGS = {
     "dialect": "openai",  # openai (chat only), legacy (completions with echo), vllm
     "model": "tiny",
+    "strict": False,
     "seed": 1,
     "key": "",
-    "leak": False,
+    "leak": "",
     "topk": 20,
     "delay": 0.0,
     "swap_after": 0,
@@ -66,15 +76,22 @@ SETTINGS = {
     "count": 0,
     "jitter": False,
     "wrong_echo": False,
+    "numbered": False,
+    "log": False,
     "status": 0,
     "words": "",
     "redirect": "",
+    "redirect_status": 307,
     "huge": 0,
+    "endless": "",
+    "retry_after": "",
     "hostile": "",
     "reject": [],
     "refuse": "",
 }
-STATE = {"answers": 0, "random": 0}
+STATE = {"answers": 0, "random": 0, "requests": 0, "flying": 0, "most": 0}
+HEADERS: list[dict[str, str]] = []
+TIMES: list[float] = []
 
 
 def table(context: str) -> dict[str, float]:
@@ -134,6 +151,8 @@ def chat_entry(word: str, context: str, count: int) -> dict:
 
 def answer(path: str, body: dict) -> tuple[int, dict]:
     chat = path.endswith("/chat/completions")
+    if SETTINGS["strict"] and body.get("model") != SETTINGS["model"]:
+        return 404, {"error": {"message": f"The model `{body.get('model')}` does not exist.", "type": "NotFoundError"}}
     if not chat and SETTINGS["dialect"] == "openai":
         return 404, {"error": {"message": "This is a chat model and not supported in the v1/completions endpoint."}}
     for field in SETTINGS["reject"]:
@@ -178,7 +197,20 @@ def answer(path: str, body: dict) -> tuple[int, dict]:
     if "prompt_logprobs" in body and SETTINGS["dialect"] == "vllm":
         places = vllm_prompt(body, chat)
         (value if chat else choice)["prompt_logprobs"] = places
+    if SETTINGS["numbered"] and choice["logprobs"]:
+        choice["logprobs"] = numbered(choice["logprobs"])
     return 200, {**value, "choices": [choice]}
+
+
+def numbered(found: dict) -> dict:
+    """Tokens as vLLM's ``--return-tokens-as-token-ids`` writes them."""
+    if "content" in found:
+        for entry in found["content"]:
+            for row in (entry, *entry["top_logprobs"]):
+                row.update(token=f"token_id:{hash_id(row['token'])}", bytes=None)
+        return found
+    tops = [top and {f"token_id:{hash_id(word)}": value for word, value in top.items()} for top in found["top_logprobs"]]
+    return {**found, "tokens": [f"token_id:{hash_id(word)}" for word in found["tokens"]], "top_logprobs": tops}
 
 
 def legacy(context: str, words: list[str], count: int, *, echo: bool) -> dict:
@@ -234,18 +266,54 @@ def respond(method: str, path: str, headers: dict[str, str], raw: bytes) -> tupl
         STATE["answers"] = 0
         return 200, {}, b"{}"
     if path == "/_count":
-        return 200, {}, json.dumps(STATE).encode()
-    if SETTINGS["redirect"]:
-        return 307, {"Location": SETTINGS["redirect"]}, b""
+        return 200, {}, json.dumps({**STATE, "headers": HEADERS, "times": TIMES}).encode()
+    STATE["requests"] += 1
+    if SETTINGS["log"]:
+        TIMES.append(time.monotonic())
+    if len(HEADERS) < 100:
+        HEADERS.append(headers)
     key = headers.get("authorization", "").removeprefix("Bearer ")
+    if SETTINGS["redirect"]:
+        return SETTINGS["redirect_status"], {"Location": SETTINGS["redirect"].replace("KEY", key)}, key.encode()
     if SETTINGS["leak"]:
-        # A server that repeats the key wherever it can, in an answer and in a complaint.
-        SETTINGS["hostile"], SETTINGS["words"] = f"your key is {key}", f"Incorrect API key provided: {key}"
+        status, more, body = leaky(method, path, headers, raw, key)
+        if SETTINGS["leak"] == "escaped":
+            body = body.replace(key.encode(), "".join(f"\\u{ord(char):04x}" for char in key).encode())
+        return status, more, body
+    return plain(method, path, headers, raw, key)
+
+
+def leaky(method: str, path: str, headers: dict[str, str], raw: bytes, key: str) -> tuple[int, dict[str, str], bytes]:
+    """A server that repeats the key wherever it can: in answers, tokens, their bytes, names, headers and complaints."""
+    status, more, body = plain(method, path, headers, raw, key)
+    more = {**more, "X-Your-Key": key, "Set-Cookie": f"key={key}"}
+    if STATE["requests"] % 5 == 0 and path.endswith("/completions"):
+        return 500, more, json.dumps({"error": {"message": f"failed for {key}"}}).encode()
+    value = json.loads(body)
+    if isinstance(value.get("error"), dict):
+        value["error"]["message"] = f"{value['error']['message']} Incorrect API key provided: {key}"
+    if "data" in value:
+        value["data"][0]["owned_by"] = f"owner of {key}"
+        value["data"].append({"id": f"other-{key}", "object": "model"})
+    for choice in value.get("choices", []):
+        value["system_fingerprint"] = f"fp-{key}-{STATE['answers'] % 2}"
+        if "message" in choice:
+            choice["message"]["content"] = f"your key is {key}, or Bearer {key}."
+        else:
+            choice["text"] = f"your key is {key}."
+        for entry in (choice.get("logprobs") or {}).get("content") or []:
+            entry["top_logprobs"][1].update(token="your key", bytes=list(key.encode()))
+            entry["top_logprobs"][2].update(token=f"{key} it is", bytes=None)
+    return status, more, json.dumps(value).encode()
+
+
+def plain(method: str, path: str, headers: dict[str, str], raw: bytes, key: str) -> tuple[int, dict[str, str], bytes]:
     if SETTINGS["key"] and key != SETTINGS["key"]:
         words = SETTINGS["words"] or f"Incorrect API key provided: {key}"
         return 401, {}, json.dumps({"error": {"message": words, "code": "invalid_api_key"}}).encode()
     if SETTINGS["status"]:
-        return SETTINGS["status"], {}, json.dumps({"error": {"message": SETTINGS["words"] or "no"}}).encode()
+        wait = {"Retry-After": SETTINGS["retry_after"]} if SETTINGS["retry_after"] else {}
+        return SETTINGS["status"], wait, json.dumps({"error": {"message": SETTINGS["words"] or "no"}}).encode()
     if path.endswith("/models"):
         row = {"id": SETTINGS["model"], "object": "model", "created": int(time.time()), "owned_by": SETTINGS["dialect"]}
         return 200, {}, json.dumps({"object": "list", "data": [row]}).encode()
@@ -277,10 +345,30 @@ def packed(status: int, headers: dict[str, str], body: bytes) -> bytes:
 async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while (request := await read_request(reader)) is not None:
         if SETTINGS["delay"] and not request[1].startswith("/_"):
+            STATE["flying"] += 1
+            STATE["most"] = max(STATE["most"], STATE["flying"])
             await asyncio.sleep(SETTINGS["delay"])
+            STATE["flying"] -= 1
+        if SETTINGS["endless"] and not request[1].startswith("/_"):
+            await endless(writer)
+            break
         writer.write(packed(*respond(*request)))
         await writer.drain()
     writer.close()
+
+
+async def endless(writer: asyncio.StreamWriter) -> None:
+    """A body without end: as fast as it goes (``flood``), or a byte now and then (``trickle``)."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    part = b"a" * 65536 if SETTINGS["endless"] == "flood" else b" "
+    try:
+        while True:
+            writer.write(b"%x\r\n%s\r\n" % (len(part), part))
+            await writer.drain()
+            if SETTINGS["endless"] == "trickle":
+                await asyncio.sleep(0.05)
+    except ConnectionError:
+        return
 
 
 async def main(handler) -> None:

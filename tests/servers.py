@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
+import tempfile
+import time
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -50,6 +55,38 @@ def llama_cpp(weights: Path, name: str, context: int = 2048):
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def transformers_serve(folder: Path):
+    """`transformers serve` on a checkpoint; yields its base_url. Text only: it gives no log-probabilities."""
+    from transformers.utils.import_utils import is_serve_available
+
+    if not is_serve_available():
+        pytest.skip("`transformers serve` needs the packages fastapi, uvicorn and openai")
+    with tempfile.TemporaryFile("w+b") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder), "--device", "cpu", "--port", "0"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        )
+        try:
+            yield f"http://localhost:{_port_of(process, log)}/v1"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _port_of(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
+    """The port that uvicorn says it listens on, once it does."""
+    while process.poll() is None:
+        found = re.search(rb"running on http://localhost:(\d+)", os.pread(log.fileno(), 1 << 20, 0))
+        if found:
+            return int(found.group(1))
+        time.sleep(0.1)
+    raise AssertionError(os.pread(log.fileno(), 1 << 20, 0)[-500:])
 
 
 @contextmanager

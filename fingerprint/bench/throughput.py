@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -69,12 +71,17 @@ class Load:
 
 
 def run(spec: str, load: Load) -> dict[str, Any]:
-    """Requests per second of both, and the median of the ratios."""
+    """Requests per second of both, and the median of the ratios; how busy the machine was with other work stands beside."""
+    about = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "load_average": [round(value, 1) for value in os.getloadavg()],
+    }
     if spec:
-        return {"server": parse_spec(spec).locator, **_measure(spec, load)}
+        return {**about, "server": parse_spec(spec).locator, **_measure(spec, load)}
     with _own_server(load.delay) as port:
         found = _measure(f"openai:m?base_url=http://127.0.0.1:{port}/v1", load)
-    return {"server": "our own", "delay": load.delay, **found}
+    return {**about, "server": "our own", "delay": load.delay, **found}
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,6 +42,7 @@ def claims(
     from fingerprint.errors import ModelError
     from fingerprint.gate import judge_declared
     from fingerprint.policy import EXIT, worst
+    from fingerprint.text import json_text
 
     named = models_of([Path(name) for name in models]) if files else models
     outcomes: list[Outcome] = []
@@ -66,7 +66,7 @@ def claims(
                 _refuse(model, outcome, reason)
     if json_out:
         table = {"schema_version": "1.0", "result": {"claims": rows}}
-        sys.stdout.write(json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json_text(table, indent=2))
     raise typer.Exit(EXIT[worst(outcomes)])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +32,7 @@ def identify(
     from fingerprint import api
     from fingerprint.errors import OutputError
     from fingerprint.identify import as_json
+    from fingerprint.text import json_text
 
     for path in output or []:
         if path.suffix != ".json":
@@ -47,7 +47,7 @@ def identify(
         quiet=quiet,
     )
     found = api.identify(suspect, panel, options)
-    text = json.dumps(as_json(found), ensure_ascii=False, allow_nan=False) + "\n"
+    text = json_text(as_json(found))
     for path in output or []:
         common.write_text(text, path)
     if json_out:

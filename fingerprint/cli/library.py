@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,12 +92,12 @@ def list_entries(
     from rich.table import Table
     from rich.text import Text
 
-    from fingerprint.text import safe_text
+    from fingerprint.text import json_text, safe_text
 
     library = _open(root)
     if json_out:
         value = {"digest": library.digest, **library.listing.model_dump(mode="json")}
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json_text(value))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("model", "parameters", "prompts", "answers", "access", "asked at", "recording"):
@@ -158,7 +157,7 @@ def nearest(
     """Who of thousands writes most like SUSPECT? A list to look into, from sketches; no accusation."""
     from fingerprint.collection.execution import engine as named
     from fingerprint.many import nearest as rank
-    from fingerprint.text import safe_text
+    from fingerprint.text import json_text, safe_text
 
     options = common.make_options(
         probes=probes, seed=seed, temperature=1.0, system="", store=store, max_requests=None, quiet=False
@@ -167,7 +166,7 @@ def nearest(
     found = rank(recording, root, named(engine, workers=workers, address=ray_address), top)
     if json_out:
         rows = [{"name": each.name, "score": each.score, "log10_lr_uncapped": each.log10_lr} for each in found]
-        sys.stdout.write(json.dumps({"schema_version": "1.0", "nearest": rows}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text({"schema_version": "1.0", "nearest": rows}))
         return
     for place, each in enumerate(found, start=1):
         sys.stdout.write(f"{place:4}  {each.score:+6.2f}  {safe_text(each.name)}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -30,13 +29,13 @@ def matrix(
     from fingerprint import matrix as all_pairs
     from fingerprint.collection.execution import engine as named
     from fingerprint.errors import OutputError
-    from fingerprint.text import safe_text
+    from fingerprint.text import json_text, safe_text
 
     for path in output or []:
         if path.suffix not in {".json", ".csv"}:
             raise OutputError(f"{path} has no known ending.", hint="Use .json or .csv.")
     names, rows = many.matrix(folder, named(engine, workers=workers, address=ray_address))
-    text = json.dumps(all_pairs.as_json(names, rows), ensure_ascii=False, allow_nan=False) + "\n"
+    text = json_text(all_pairs.as_json(names, rows))
     for path in output or []:
         common.write_text(text if path.suffix == ".json" else all_pairs.as_csv(rows), path)
     if json_out:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -23,11 +22,11 @@ def print_plan(
 ) -> None:
     """The plan on stdout, for people or as JSON."""
     from fingerprint.forecast import Prices, forecast
-    from fingerprint.text import safe_text
+    from fingerprint.text import json_text, safe_text
 
     found = forecast(specs, options, Prices(read=price_in, written=price_out))
     if json_out:
-        sys.stdout.write(json.dumps(asdict(found), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json_text(asdict(found), indent=2))
         return
     lines = [f"{found.probes} probes to each model; answers that are stored already cost nothing.", ""]
     for model in found.models:
@@ -65,4 +64,6 @@ def _model(model: ModelForecast) -> list[str]:
 def _figures(found: Range | None, digits: int = 0) -> str:
     if found is None:
         return "unknown (give --price-in and --price-out per million tokens)" if digits == 2 else "unknown"
+    if digits == 2 and 0 < found.worst < 1:
+        digits = 6  # a plan of a few requests is not free
     return " / ".join(f"{value:,.{digits}f}" for value in (found.low, found.expected, found.worst))

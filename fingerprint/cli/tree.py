@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +28,7 @@ def tree(
     from fingerprint import api
     from fingerprint.calibration.ties import shipped
     from fingerprint.errors import OutputError, UsageError
+    from fingerprint.text import json_text
     from fingerprint.tree import page, picture
     from fingerprint.tree.grow import grow
     from fingerprint.tree.model import newick
@@ -43,7 +43,7 @@ def tree(
         raise UsageError(f"{folder} holds one recording only.", hint="A tree needs two; add more with collect.")
     settings = Settings(replicates=replicates, seed=seed, cut=SUPPORT if cut is None else cut)
     found = grow(recordings, shipped(), settings)
-    text = json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False) + "\n"
+    text = json_text(found.as_json())
     for path in output or []:
         if path.suffix == ".json":
             common.write_text(text, path)

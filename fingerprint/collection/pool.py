@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 J = TypeVar("J")
 A = TypeVar("A")
+_SLICE = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +46,26 @@ class Pool(Generic[J, A]):
         self.running += 1
         self._jobs.put(job)
 
-    def harvest(self, patience: float | None = None) -> list[Outcome[J, A]]:
-        """Everything that is done; waits for one if nothing is, for at most ``patience`` seconds."""
+    def harvest(self, patience: float | None = None, gather: float = 0.0) -> list[Outcome[J, A]]:
+        """Everything that is done; waits for one if nothing is, for at most ``patience`` seconds.
+
+        ``gather`` is how long to wait for those that come soon after the first: answers often come many at a time, and
+        the threads that read them are not disturbed by one that stores each by itself.
+        """
         found: list[Outcome[J, A]] = []
         with contextlib.suppress(queue.Empty):
             while self.running > len(found) and (not found or not self._done.empty()):
                 found.append(self._done.get(timeout=patience))
+                if len(found) == 1:
+                    self._linger(gather)
         self.running -= len(found)
         return found
+
+    def _linger(self, gather: float) -> None:
+        until = time.monotonic() + gather
+        # As long as every thread has its next job waiting.
+        while self._jobs.qsize() >= self._size and time.monotonic() < until:
+            time.sleep(_SLICE)
 
     def drop_waiting(self) -> list[J]:
         """Take back the jobs that no thread has begun."""

@@ -15,6 +15,7 @@ from fingerprint.recording import as_row
 
 _Outcomes = list[Outcome[int, Answer]]
 _PATIENCE = 1.0  # seconds without an answer, after an interruption
+_GATHER = 0.02  # seconds in which answers that come together are stored together
 
 
 def ask_server(
@@ -42,7 +43,7 @@ def ask_server(
     try:
         run.top_up(waiting)
         while run.pool.running:
-            outcomes = run.pool.harvest()
+            outcomes = run.pool.harvest(gather=_GATHER)
             run.top_up(waiting)  # first, so that no thread waits for the disk
             run.keep(outcomes)
             done += len(outcomes)

@@ -1,17 +1,20 @@
 """Sample logs of EleutherAI's lm-evaluation-harness (``--log_samples``): one JSON object a line, one document each.
 
 ``arguments`` holds the requests of a document and ``resps`` the answers to each: texts for generation, and pairs of
-log-likelihood and "would be greedy" for choices, often written as strings.
+log-likelihood and "would be greedy" for choices, often written as strings. A document with several filters has a row for
+each, with the same answers.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fingerprint.imports.rows import Answered
+from fingerprint.imports.rows import Answered, text_of
 
 
 def recognises(row: Mapping[str, Any]) -> bool:
@@ -20,28 +23,56 @@ def recognises(row: Mapping[str, Any]) -> bool:
 
 
 def model_of(path: Path) -> str:
-    """The harness writes into a folder named after the model, with a slash as two underscores."""
-    return path.parent.name.replace("__", "/") if "__" in path.parent.name else ""
+    """The model as its file says it, with a slash as two underscores; empty where it does not.
+
+    Today the folder is named after the model. Before 0.4.3 the file was, ``pretrained__ORG__NAME,more_TASK.jsonl``; where
+    nothing ends the name, nobody can tell it from the task's, so both are kept.
+    """
+    if "__" in path.parent.name:
+        return path.parent.name.replace("__", "/")
+    _, found, rest = path.name.removesuffix(".zst").removesuffix(".jsonl").partition("pretrained__")
+    return rest.partition(",")[0].replace("__", "/") if found else ""
 
 
 def answers(rows: Iterable[Mapping[str, Any]]) -> Iterator[Answered]:
     """The answers of a log, and the scores of its choices."""
+    filters: dict[str, str] = {}
     for row in rows:
+        name = json.dumps([row.get("doc_id"), row.get("doc_hash")])
+        if filters.setdefault(name, str(row.get("filter"))) != str(row.get("filter")):
+            continue  # the same answers once more
         answered = row["resps"] if isinstance(row["resps"], list) else []
-        for place, (prompt, second) in enumerate(_requests(row["arguments"])):
+        for place, (first, second) in enumerate(_requests(row["arguments"])):
             given = answered[place] if place < len(answered) else []
-            yield from _answers(prompt, second, given if isinstance(given, list) else [given], str(row.get("doc_id", "")))
+            yield from _answers(
+                _asked(first, str(row.get("doc_id", ""))), second, given if isinstance(given, list) else [given]
+            )
 
 
-def _answers(prompt: str, second: Any, given: list[Any], name: str) -> Iterator[Answered]:
+def _asked(prompt: str, name: str) -> Answered:
+    """The prompt of a request: plain text, or messages as JSON where a chat API was asked."""
+    try:
+        messages = json.loads(prompt) if prompt.startswith("[{") else None
+    except (ValueError, RecursionError):
+        messages = None
+    if not isinstance(messages, list) or not all(isinstance(each, dict) and "role" in each for each in messages):
+        return Answered(prompt=prompt, name=name, raw=True)
+    said = {
+        role: [text_of(each.get("content")) for each in messages if each["role"] == role] for role in ("system", "user")
+    }
+    others = len(messages) - len(said["system"])
+    # Examples given as earlier turns belong to the question.
+    text = said["user"][0] if others == 1 and said["user"] else prompt
+    return Answered(prompt=text, system="\n\n".join(said["system"]), name=name)
+
+
+def _answers(asked: Answered, second: Any, given: list[Any]) -> Iterator[Answered]:
     texts = [text for text in given if isinstance(text, str)]
-    if texts:
-        for text in texts:
-            yield Answered(prompt=prompt, output=text, name=name, raw=True)
-        return
-    value = _loglikelihood(given)
+    value = None if texts else _loglikelihood(given)
+    for text in texts:
+        yield replace(asked, output=text)
     if isinstance(second, str) and value is not None:
-        yield Answered(prompt=prompt, scores=((second, value),), name=name, raw=True)
+        yield replace(asked, scores=((second, value),))
 
 
 def _requests(arguments: Any) -> Iterator[tuple[str, Any]]:
@@ -49,8 +80,13 @@ def _requests(arguments: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(arguments, dict):
         arguments = [[value.get("arg_0"), value.get("arg_1")] for value in arguments.values() if isinstance(value, dict)]
     for argument in arguments if isinstance(arguments, list) else []:
-        if isinstance(argument, list) and len(argument) > 1 and isinstance(argument[0], str):
-            yield argument[0], argument[1]
+        if not isinstance(argument, list) or not argument:
+            continue
+        first = argument[0]
+        # Messages for a chat API are one JSON string in a list of its own.
+        first = first[0] if isinstance(first, list) and len(first) == 1 else first
+        if isinstance(first, str):
+            yield first, argument[1] if len(argument) > 1 else None
 
 
 def _loglikelihood(given: list[Any]) -> float | None:

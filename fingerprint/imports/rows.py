@@ -10,7 +10,7 @@ from fingerprint.canonical import digest
 from fingerprint.errors import RecordingError
 from fingerprint.recording import Distribution, Finish, ModelInfo, Note, Prompt, Protocol, Recording, Sample, Score
 from fingerprint.recording_file import MAX_ANSWER
-from fingerprint.text import safe_text
+from fingerprint.text import safe_text, whole_text
 
 #: What people call these things, best name first.
 PROMPT = ("prompt", "instruction", "question", "input", "query", "text")
@@ -71,7 +71,7 @@ def build(source: Source, wanted: str = "") -> Recording:
         [row.prompt, row.text, row.logprob] for row in scores
     ]
     return Recording(
-        model=ModelInfo(name=wanted or next(iter(models), source.model), kind="rows", digest=digest(content)),
+        model=ModelInfo(name=whole_text(wanted or next(iter(models), source.model)), kind="rows", digest=digest(content)),
         protocol=source.protocol,
         prompts=tuple({prompt.id: prompt for prompt, _ in named}.values()),
         samples=tuple(samples),

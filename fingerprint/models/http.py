@@ -189,7 +189,7 @@ class HttpModel:
             row = Sample(
                 prompt=request.prompt.id,
                 draw=request.draw,
-                text=self._options.key.scrub(text),
+                text=text,
                 finish=reply.finish_of(picked),
             )
             return Answer(rows=(row,), cost=self._paid(value))
@@ -281,7 +281,10 @@ class HttpModel:
         row = reply.distribution(token, prompt=request.prompt.id, at=at, draw=request.draw, topk=self._topk(request))
         if reply.mass(row) > 1 + _ABOVE_ONE:
             raise Fault("the probabilities of an answer add up to more than 1")
-        return row
+        # A token is spelled by its bytes too, where no text showed the key.
+        scrub = self._options.key.scrub
+        joined = "\n".join(row.tokens)
+        return row if scrub(joined) == joined else replace(row, tokens=tuple(map(scrub, row.tokens)))
 
     def _checked(self, found: Reply) -> dict[str, Any]:
         """The answer's object, if it is from our model, new, and meant for us."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from fingerprint.canonical import digest
 from fingerprint.errors import ModelError
 from fingerprint.models import http_reply as reply
 from fingerprint.models.base import ScoreRequest
-from fingerprint.models.http_faults import Fault, Refusal
+from fingerprint.models.http_faults import Exhausted, Fault, Refusal
 from fingerprint.models.http_options import ServerOptions
 from fingerprint.models.http_score import Scorer
 from fingerprint.models.http_terms import NEUTRAL, Inside, Scoring, Terms, path, with_topk
@@ -29,6 +30,8 @@ _TOKENS = 3
 _TRIALS = 3
 _ROUNDING = 0.02
 _NOT_HERE = {404, 405, 501}
+#: VLLM started with ``--return-tokens-as-token-ids``.
+_NUMBERED = re.compile(r"token_id:\d+$")
 #: What a server says of its model that is not about the model.
 _VOLATILE = {"created", "permission", "aliases", "tags", "status", "n_ctx", "path", "root"}
 
@@ -79,6 +82,8 @@ def _listing(transport: Transport, options: ServerOptions) -> _Listing:
     rows = [row for row in given if isinstance(row, dict)] if isinstance(given, list) else []
     owners = {str(row.get("owned_by", "")).lower() for row in rows} | {found.headers.get("server", "").lower()}
     dialect = "llama.cpp" if owners & {"llamacpp", "llama.cpp"} else "vllm" if "vllm" in owners else "other"
+    if dialect == "other" and any(isinstance(row.get("status"), dict) and "value" in row["status"] for row in rows):
+        dialect = "transformers"
     ids = tuple(str(row.get("id", "")) for row in rows)
     fitting = [row for row in rows if row.get("id") == options.model] or (rows if len(rows) == 1 else [])
     return _Listing(dialect=dialect, entry=fitting[0] if fitting else {}, ids=ids)
@@ -97,6 +102,9 @@ def _channel(
             if refusal.status in _NOT_HERE or refusal.status in {401, 402, 403, 429}:
                 return terms
             continue
+        except Exhausted as failure:  # one channel may be broken for a model, as chat is for one without a template
+            said.append(Refusal(500, str(failure.args[0])))
+            return terms.noted("samples", f"{prompt.channel} prompts are left out: {failure.args[0]}")
         seen.extend(replies)
         return replace(variant, chat=True) if prompt.channel == "chat" else replace(variant, raw=True)
     return terms
@@ -170,6 +178,8 @@ def _unsound(value: dict[str, Any], tokens: list[reply.Token]) -> str:
     """What is wrong with a list of log-probabilities, if anything."""
     if not tokens or not any(token.top for token in tokens):
         return "gives no log-probabilities"
+    if any(_NUMBERED.match(name) for token in tokens for name, _ in token.top):
+        return "names tokens by number and not by text"
     _, written = reply.tokens_used(value)
     # The token that ends the text is counted by some servers and listed by others.
     if len(tokens) > _TOKENS + 1 or (written and abs(written - len(tokens)) > 1):

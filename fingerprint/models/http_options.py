@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from fingerprint.errors import SpecError
@@ -34,6 +35,8 @@ _KNOWN = (
     "price_out",
 )
 _APIS = ("auto", "chat", "completions")
+#: Keys of fewer characters are placeholders; a real one is long.
+_SECRET = 8
 
 
 class Secret:
@@ -55,8 +58,30 @@ class Secret:
         return {"Authorization": f"Bearer {self._value}"} if self._value else {}
 
     def scrub(self, text: str) -> str:
-        """A server's words without the key, which some servers repeat in their complaints."""
-        return text.replace(self._value, "[key]") if self._value else text
+        """A server's words without the key, which some servers repeat in their complaints, as it is or in small letters.
+
+        A word like ``EMPTY`` or ``none``, which servers without keys are given, is no secret and stays in answers.
+        """
+        if len(self._value) < _SECRET:
+            return text
+        text = text.replace(self._value, "[key]")
+        small = self._value.lower()
+        return text.replace(small, "[key]") if small in text else text
+
+    def scrubbed(self, raw: str, value: Any) -> Any:
+        """A parsed JSON value without the key; ``raw`` is its text, which tells whether there is anything to look for."""
+        if len(self._value) < _SECRET or not (self._value in raw or "\\u" in raw):
+            return value
+        return self._everywhere(value)
+
+    def _everywhere(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.scrub(value)
+        if isinstance(value, list):
+            return [self._everywhere(part) for part in value]
+        if isinstance(value, dict):
+            return {self.scrub(name): self._everywhere(part) for name, part in value.items()}
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,16 +166,23 @@ def is_local(host: str) -> bool:
 
 
 def _base_url(text: str) -> str:
+    """A plain address. What is wrong with it is said without quoting it where it may hold a key."""
+    if "?" in text or "#" in text:
+        raise SpecError(
+            "The base_url holds a query (?…) or a fragment (#…), where keys are often put.",
+            hint="Give the address alone; a key comes from the environment: key_env=…",
+        )
     try:
         parts: SplitResult = urlsplit(text)
         port_is_fine = parts.port is None or parts.port > 0
     except ValueError:
         parts, port_is_fine = urlsplit(""), False
-    if parts.username or parts.password:
+    if "@" in parts.netloc or (not port_is_fine and "@" in text):
         raise SpecError("The base_url holds a user name or a password.", hint="A key comes from the environment: key_env=…")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine or parts.query or parts.fragment:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
+        shown = f" {safe_text(text, limit=80)}" if text.startswith(("http://", "https://")) and "@" not in text else ""
         raise SpecError(
-            f"The base_url {safe_text(text, limit=80)} is no address of a server.",
+            f"The base_url{shown} is no address of a server.",
             hint="Example: base_url=http://127.0.0.1:8000/v1",
         )
     path = parts.path.rstrip("/") or "/v1"

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fingerprint.recording import Note, Prompt
+from fingerprint.text import whole_text
 
 Inside = Literal["", "prompt_logprobs", "echo", "prefix"]
 Scoring = Literal["", "tokens", "prompt_logprobs", "echo"]
 #: Filters on top of the model's distribution that servers apply unasked; each dialect's way to turn them off.
 NEUTRAL: dict[str, dict[str, Any]] = {
     "llama.cpp": {"top_k": 0, "min_p": 0.0},
-    "vllm": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
+    # Tokens by their text, even where the server was started to name them by number.
+    "vllm": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "return_tokens_as_token_ids": False},
+    # `transformers serve` is greedy at any temperature, and keeps 50 tokens, where a model's own settings say so.
+    "transformers": {"generation_config": '{"do_sample": true, "top_k": 0, "repetition_penalty": 1.0}'},
     "other": {},
 }
 
@@ -40,7 +44,7 @@ class Terms:
     echoes_request_id: bool = False
     notes: tuple[Note, ...] = ()
 
-    def noted(self, topic: Literal["topk", "scores"], text: str) -> Terms:
+    def noted(self, topic: Literal["samples", "topk", "scores"], text: str) -> Terms:
         """The same terms, with the reason why something is not among them."""
         return replace(self, notes=(*self.notes, Note(topic=topic, text=text)))
 
@@ -78,5 +82,5 @@ def with_topk(body: dict[str, Any], prompt: Prompt, topk: int) -> dict[str, Any]
 
 
 def sendable(text: str) -> str:
-    """Text that every server can read: lone surrogates, which no UTF-8 holds, become replacement characters."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """Text that every server can read."""
+    return whole_text(text)

@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
@@ -26,7 +27,7 @@ import stamina
 
 from fingerprint.errors import ModelBroken, ModelError, ModelRefused
 from fingerprint.models.http_faults import Exhausted, Fault, Refusal
-from fingerprint.models.http_options import ServerOptions, origin
+from fingerprint.models.http_options import ServerOptions
 from fingerprint.text import safe_text
 
 T = TypeVar("T")
@@ -34,7 +35,6 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _TRY_AGAIN = {408, 409, 425, 429}
 _SPENT = ("insufficient_quota", "billing_hard_limit_reached")
 _HOPS = 3
-_CHUNK = 1 << 16
 
 
 def _not_ours(record: logging.LogRecord) -> bool:
@@ -42,7 +42,13 @@ def _not_ours(record: logging.LogRecord) -> bool:
     return not str(getattr(record, "stamina.caused_by", "")).startswith("Fault(")
 
 
+def _no_headers(record: logging.LogRecord) -> bool:
+    """Whether a log line of httpcore is not about an answer's headers, in which a server may repeat the key."""
+    return not record.getMessage().startswith("receive_response_headers.complete")
+
+
 logging.getLogger("stamina").addFilter(_not_ours)
+logging.getLogger("httpcore.http11").addFilter(_no_headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,7 @@ class Transport:
         weakref.finalize(self, self._wire.close)
         self._lock = threading.Lock()
         self._faults: dict[str, int] = {}
-        self._ids: set[str] = set()
+        self._ids: set[int] = set()
 
     @property
     def faults(self) -> dict[str, int]:
@@ -151,15 +157,16 @@ class Transport:
         name = value.get("id")
         if not isinstance(name, str):
             return False
+        mark = hash(name)  # of one size, whatever a server calls its answers
         with self._lock:
-            known = name in self._ids
-            self._ids.add(name)
+            known = mark in self._ids
+            self._ids.add(mark)
         return known
 
     def _exchange(
         self, method: str, url: str, content: bytes | None, headers: dict[str, str], deadline: float
     ) -> tuple[int, dict[str, str], bytes]:
-        request = httpx.Request(method, url, content=content, headers=headers, extensions=self._limits)
+        request = httpx.Request(method, _address(url), content=content, headers=headers, extensions=self._limits)
         with contextlib.closing(self._wire.handle_request(request)) as response:
             response.request = request
             found = {name.lower(): value for name, value in response.headers.items()}
@@ -167,7 +174,7 @@ class Transport:
                 raise ModelBroken(f"The server of {safe_text(self._options.model)} compresses although asked not to.")
             parts: list[bytes] = []
             size = 0
-            for part in response.iter_raw(_CHUNK):
+            for part in response.iter_raw():  # as it comes: collected parts would let a trickle outlive the deadline
                 size += len(part)
                 if size > self._options.max_bytes:
                     raise ModelBroken(
@@ -181,17 +188,24 @@ class Transport:
             return response.status_code, found, b"".join(parts)
 
     def _redirected(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        if not location or origin(target) != self._options.origin:
+        """Where a redirect leads, within the same scheme, host and port: another port is another server."""
+        own = httpx.URL(self._options.base_url)
+        try:
+            # Read by the library that would follow it, so that both see the same host in a strange address.
+            target = httpx.URL(urljoin(url, location))
+        except (ValueError, httpx.InvalidURL):
+            target = httpx.URL("")
+        if not location or (target.scheme, target.raw_host, target.port) != (own.scheme, own.raw_host, own.port):
+            where = f"{target.scheme}://{target.netloc.decode('ascii')}" if target.host else "nowhere"
             raise ModelRefused(
-                f"The server of {safe_text(self._options.model)} redirects to another host, "
-                f"{safe_text(origin(target)[1] or 'nowhere', limit=80)}; the request and its key were not sent there.",
-                hint="If that host is the right one, give it as base_url.",
+                f"The server of {safe_text(self._options.model)} redirects to another host or port, "
+                f"{safe_text(self._options.key.scrub(where), limit=80)}; the request and its key were not sent there.",
+                hint="If that server is the right one, give it as base_url.",
             )
-        return target
+        return str(target)
 
     def _value(self, status: int, headers: dict[str, str], raw: bytes) -> dict[str, Any]:
-        text = self._options.key.scrub(raw.decode("utf-8", "replace"))
+        text = raw.decode("utf-8", "replace")
         if status >= 500 or status in _TRY_AGAIN:
             if any(word in text for word in _SPENT):
                 raise Refusal(status, self._words(text))
@@ -204,6 +218,7 @@ class Transport:
             raise Fault("the answer is not JSON") from None
         if not isinstance(value, dict):
             raise Fault("the answer is no JSON object")
+        value = dict(self._options.key.scrubbed(text, value))
         if isinstance(value.get("error"), dict | str):
             raise Fault("an error in an answer of status 200")
         return value
@@ -226,7 +241,13 @@ class Transport:
         for name in ("error", "message", "detail"):
             if isinstance(said, dict) and name in said:
                 said = said[name]
-        return safe_text(said if isinstance(said, str) else json.dumps(said))
+        return safe_text(self._options.key.scrub(said if isinstance(said, str) else json.dumps(said)))
+
+
+@lru_cache(maxsize=64)
+def _address(url: str) -> httpx.URL:
+    """The same few addresses, which take as long to parse as an answer, are parsed once."""
+    return httpx.URL(url)
 
 
 def _proxy(options: ServerOptions) -> str | None:

@@ -50,8 +50,8 @@ def parse_spec(text: str) -> ModelSpec:
     match = _SCHEME.match(body)
     scheme, rest = (match.group(1), match.group(2)) if match else ("", body)
     if not rest:
-        raise SpecError(f"The model spec {safe_text(text)!r} names no model after its scheme.", hint=_EXAMPLES)
-    scheme = scheme or _scheme_by_shape(rest, text)
+        raise SpecError(f"The model spec {safe_text(body)!r} names no model after its scheme.", hint=_EXAMPLES)
+    scheme = scheme or _scheme_by_shape(rest)
     revision = ""
     if scheme == "hf":
         rest, _, revision = rest.partition("@")
@@ -60,7 +60,7 @@ def parse_spec(text: str) -> ModelSpec:
     return ModelSpec(scheme=scheme, locator=rest, revision=revision, options=options)
 
 
-def _scheme_by_shape(rest: str, text: str) -> str:
+def _scheme_by_shape(rest: str) -> str:
     if rest.endswith(".gguf"):
         return "gguf"
     if rest.endswith((".jsonl", ".jsonl.zst")):
@@ -69,4 +69,5 @@ def _scheme_by_shape(rest: str, text: str) -> str:
         return "path"
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", rest):
         return "hf"
-    raise SpecError(f"The model spec {safe_text(text)!r} has no shape that names a model.", hint=_EXAMPLES)
+    # The options are left out: somebody may have put a key there.
+    raise SpecError(f"The model spec {safe_text(rest)!r} has no shape that names a model.", hint=_EXAMPLES)

@@ -5,7 +5,6 @@ SARIF has a file of its own. Every foreign string is made harmless by `safe_text
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from xml.etree import ElementTree as ET  # written, never parsed
 
@@ -13,7 +12,7 @@ from fingerprint._version import __version__
 from fingerprint.policy import Decision, Finding
 from fingerprint.report import words
 from fingerprint.report.markdown import escape
-from fingerprint.text import safe_text
+from fingerprint.text import json_text, safe_text
 
 _LONG = 1000
 _MARKS = {"passed": "✅", "failed": "❌", "undecided": "❔", "error": "⚠️"}
@@ -46,7 +45,7 @@ def to_json(decision: Decision) -> str:
         "exit_code": decision.exit_code,
         "findings": [_finding(finding) for finding in decision.findings],
     }
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(value, indent=2)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

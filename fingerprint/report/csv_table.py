@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fingerprint.text import safe_text
+from fingerprint.text import safe_cell
 
 if TYPE_CHECKING:
     from fingerprint.report.schema import Report
@@ -46,7 +46,4 @@ def _rows(report: Report) -> Iterator[dict[str, object]]:
 
 
 def _cell(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    shown = safe_text(value, limit=_LONG)
-    return "'" + shown if shown[:1] in "=+-@" else shown
+    return safe_cell(value, limit=_LONG) if isinstance(value, str) else value

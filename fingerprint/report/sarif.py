@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +9,7 @@ from fingerprint._version import __version__
 from fingerprint.canonical import digest
 from fingerprint.policy import Decision, Finding, Rule
 from fingerprint.report.ci import line, pair
-from fingerprint.text import safe_text
+from fingerprint.text import json_text, safe_text
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {"failed": "error", "undecided": "warning", "error": "warning"}
@@ -60,7 +59,7 @@ def to_sarif(decision: Decision, path: str) -> str:
         ],
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(log, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(log, indent=2)
 
 
 def _result(decision: Decision, finding: Finding, index: int, path: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from fingerprint.canonical import digest, dumps
 from fingerprint.errors import UsageError
-from fingerprint.text import safe_text
+from fingerprint.text import json_text, safe_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -290,7 +290,7 @@ def to_json(report: Report, *, indent: int | None = 2) -> str:
     """The report as JSON text: finite numbers only, in the order of the schema; an old report gains no new fields."""
     value = {"schema_version": report.schema_version, **report.model_dump(mode="json", exclude_unset=True)}
     dumps(value)  # refuses what is not finite
-    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(value, indent=indent)
 
 
 def whole(report: Report) -> Report:
@@ -306,7 +306,9 @@ def from_json(text: str, origin: str = "the report") -> Report:
 
     """
     try:
-        return Report.model_validate_json(text)
+        return Report.model_validate(json.loads(text))  # pydantic's own parser refuses half characters
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UsageError(f"{safe_text(origin)} is not a report: it is not JSON.") from error
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "the top"
