@@ -21,7 +21,6 @@ from fingerprint.collection.execution import Engine
 from fingerprint.collection.store import default_root
 from fingerprint.errors import FingerprintError
 from fingerprint.matrix import PairRow
-from fingerprint.recording import Recording
 from fingerprint.text import safe_file_name, safe_text
 from fingerprint.verdict import panel_kind
 
@@ -88,11 +87,11 @@ def matrix(folder: Path, engine: Engine) -> tuple[tuple[str, ...], list[PairRow]
     files = recording_files(folder)
     if len(files) <= LARGE:
         return api.matrix(folder)
-    names = sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
+    names = sketch_names(files, folder)
     sketch_store.make(names, engine)
     panel = sketch_store.load(names)
     scores, common, tier = panel.scores(), panel.common(), shipped_ties().tiers[TEXT]
-    shown = [safe_text(path.name.removesuffix(".zst").removesuffix(".jsonl")) for path in names.files]
+    shown = [shown_name(path) for path in names.files]
     return tuple(shown), [_row(shown, scores, common, tier, pair) for pair in combinations(range(len(shown)), 2)]
 
 
@@ -115,34 +114,14 @@ def _row(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Near:
-    """A model of a panel by its sketched score with a suspect; ``log10_lr`` is uncapped and ranks, no more."""
-
-    name: str
-    file: Path
-    score: float
-    log10_lr: float
+def sketch_names(files: Sequence[tuple[Path, str]], folder: Path) -> sketch_store.Names:
+    """The sketches of a panel's `recording_files`: what they are called and where they are kept."""
+    return sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
 
 
-def nearest(suspect: Recording, folder: Path, engine: Engine, top: int = 20) -> list[Near]:
-    """The models of a panel that are nearest to a suspect, from kept sketches: seconds for thousands.
-
-    A list to look at, not an accusation: among thousands some stranger is always near. Compare the suspect with them.
-    """
-    files = recording_files(folder)
-    names = sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
-    sketch_store.make(names, engine)
-    scores, tier = sketch_store.rank(suspect, names), shipped_ties().tiers[TEXT]
-    return [
-        Near(
-            name=safe_text(names.files[place].name.removesuffix(".zst").removesuffix(".jsonl")),
-            file=names.files[place],
-            score=round(float(scores[place]), 4),
-            log10_lr=round(tier.log10_lr({"sketch_z": float(scores[place])}), 4),
-        )
-        for place in np.argsort(-scores, kind="stable")[:top]
-    ]
+def shown_name(path: Path) -> str:
+    """A model of a large panel by the name of its file."""
+    return safe_text(path.name.removesuffix(".zst").removesuffix(".jsonl"))
 
 
 def sketch_folder(folder: Path) -> Path:
