@@ -17,9 +17,9 @@ from fingerprint.calibration.ties import TEXT
 from fingerprint.calibration.ties import shipped as shipped_ties
 from fingerprint.canonical import sha256
 from fingerprint.collection.collect import silent
-from fingerprint.collection.execution import Engine
+from fingerprint.collection.execution import Engine, Here
 from fingerprint.collection.store import default_root
-from fingerprint.errors import FingerprintError
+from fingerprint.errors import FingerprintError, UsageError
 from fingerprint.matrix import PairRow
 from fingerprint.text import safe_file_name, safe_text
 from fingerprint.verdict import panel_kind
@@ -46,6 +46,7 @@ def record_many(
     The store and the folder must be the same place for all workers (on many machines: a shared one). A worker
     that is lost loses one model's turn; what it had collected is in the store, and the turn is taken again.
     """
+    _refuse_shared_limits(options, engine)
     folder.mkdir(parents=True, exist_ok=True)
     # A progress display belongs to this terminal and cannot travel.
     work = partial(_record, options=replace(options, progress=silent), folder=str(folder.absolute()))
@@ -65,6 +66,32 @@ def _record(spec: str, *, options: api.Options, folder: str) -> Recorded:
     except FingerprintError as error:
         return Recorded(spec=spec, error=str(error), exit_code=error.exit_code)
     return Recorded(spec=spec, path=str(path), digest=recording.digest)
+
+
+def fill_store(specs: Sequence[str], options: api.Options, engine: Engine) -> None:
+    """Have models answer the probes into the store, a model a shard; whoever compares them then finds the answers there.
+
+    A model that fails is left to whoever compares it, and meets the same error there.
+    """
+    _refuse_shared_limits(options, engine)
+    for _ in engine.map(partial(_fill, options=replace(options, progress=silent)), list(specs)):
+        pass
+
+
+def _fill(spec: str, *, options: api.Options) -> str:
+    try:
+        return api.record([spec], options)[0].digest
+    except FingerprintError as error:
+        return str(error)
+
+
+def _refuse_shared_limits(options: api.Options, engine: Engine) -> None:
+    limits = (options.budget.requests, options.budget.tokens, options.budget.minutes)
+    if not isinstance(engine, Here) and any(limit is not None for limit in limits):
+        raise UsageError(
+            "A limit on requests, tokens or minutes is counted in one process, and this engine has several.",
+            hint="Use --engine here, or leave the limit out.",
+        )
 
 
 #: From this many models on, pairs are scored from sketches: comparing every n-gram of every pair would take hours.
