@@ -58,7 +58,8 @@ def nearest(suspect: Recording, folder: Path, engine: Engine, top: int | None = 
             shared_prompts=int(found.shared[place]),
             copy=bool(found.copies[place]),
         )
-        for place in np.argsort(-found.scores, kind="stable")[:top]
+        # A score from few prompts is noise, however high.
+        for place in np.lexsort((-found.scores, found.shared < MIN_PROMPTS))[:top]
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fingerprint import api, library, library_archive, recording_file, sketch_store
+from fingerprint import api, library, recording_file, sketch_store
 from fingerprint.calibration.model import LogLR, Tier
 from fingerprint.calibration.ties import TEXT
 from fingerprint.calibration.ties import shipped as shipped_ties
@@ -100,11 +100,8 @@ LARGE = 300
 
 def recording_files(folder: Path) -> list[tuple[Path, str]]:
     """The recordings of a folder, a library or an archive of one, with their digests where a list gives them."""
-    if library_archive.is_archive(folder):
-        opened = library_archive.open_archive(folder)
-    elif library.is_library(folder):
-        opened = library.Library.open(folder)
-    else:
+    opened = api.open_library(folder)
+    if opened is None:
         return [(path, sha256(path.read_bytes())) for path in api.folder_files(folder)]
     return [(opened.root / entry.file, entry.sha256) for entry in opened.checked()]
 

@@ -171,7 +171,15 @@ def nearest(
     recording, _ = _recorded(suspect, options)
     found = rank(recording, root, named(engine, workers=workers, address=ray_address), top)
     if json_out:
-        rows = [{"name": each.name, "score": each.score, "log10_lr_uncapped": each.log10_lr} for each in found]
+        rows = [
+            {
+                "name": each.name,
+                "score": each.score,
+                "log10_lr_uncapped": each.log10_lr,
+                "shared_prompts": each.shared_prompts,
+            }
+            for each in found
+        ]
         sys.stdout.write(json.dumps({"schema_version": "1.0", "nearest": rows}, ensure_ascii=False) + "\n")
         return
     for place, each in enumerate(found, start=1):
