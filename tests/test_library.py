@@ -197,7 +197,7 @@ def test_a_model_is_recorded_with_the_probes_of_the_library(tmp_path):
     assert "2 models left, 0 files moved" in result.stdout
 
 
-def test_identify_and_check_use_a_library_or_an_archive_of_it_alike(tmp_path, own_store):
+def test_identify_and_check_use_a_library_or_an_archive_of_it_alike(tmp_path):
     library = create(tmp_path / "lib", recorded("m0"))
     for place in range(22):
         library.add(recorded(f"m{place}"))
