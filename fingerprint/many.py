@@ -22,6 +22,9 @@ from fingerprint.collection.store import default_root
 from fingerprint.errors import FingerprintError, UsageError
 from fingerprint.matrix import PairRow
 from fingerprint.text import safe_file_name, safe_text
+from fingerprint.tree.grow import grow, grow_from_sketches
+from fingerprint.tree.model import FamilyTree
+from fingerprint.tree.panel import Settings
 from fingerprint.verdict import panel_kind
 
 Floats = npt.NDArray[np.float64]
@@ -117,6 +120,26 @@ def matrix(folder: Path, engine: Engine) -> tuple[tuple[str, ...], list[PairRow]
     scores, common, tier = panel.scores(), panel.common(), shipped_ties().tiers[TEXT]
     shown = [shown_name(path) for path in names.files]
     return tuple(shown), [_row(shown, scores, common, tier, pair) for pair in combinations(range(len(shown)), 2)]
+
+
+def tree(folder: Path, settings: Settings, engine: Engine) -> FamilyTree:
+    """The family tree of a folder: from recordings up to `LARGE` models, from sketches of their answers beyond.
+
+    Raises:
+        UsageError: it holds one recording only, or none.
+
+    """
+    files = recording_files(folder)
+    if len(files) < 2:
+        raise UsageError(f"{folder} holds one recording only.", hint="A tree needs two; add more with collect.")
+    if len(files) <= LARGE:
+        return grow(api.read_folder(folder), shipped_ties(), settings)
+    names = sketch_names(files, folder)
+    sketch_store.make(names, engine)
+    shown = [shown_name(path) for path in names.files]
+    found = grow_from_sketches(sketch_store.load(names), shown, shipped_ties(), settings)
+    note = f"Beyond {LARGE} models only what they wrote is compared: no weights, no distributions, no direction."
+    return replace(found, notes=(*found.notes, note))
 
 
 def _row(

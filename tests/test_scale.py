@@ -148,6 +148,13 @@ def test_the_matrix_of_many_names_the_planted_pairs(panel, monkeypatch):
     near = lookup.nearest(suspect, panel, Here(), top=3)
     assert [each.name for each in near[:2]] == ["model-0015", "model-0014"]
     assert near[1].score > near[2].score
+    tree = CliRunner().invoke(app, ["tree", str(panel), "--replicates", "20", "--json"])
+    value = json.loads(tree.stdout)
+    assert sorted(value["models"]) == sorted(models)
+    assert any("Beyond 20 models" in note for note in value["notes"])
+    paired = [{leaf.get("model") for leaf in node["children"]} for node in value["root"]["children"] if "children" in node]
+    assert {"model-0014", "model-0015"} in paired
+    assert all(names in [{f"model-{c - 1:04d}", f"model-{c:04d}"} for c in (5, 10, 15, 20)] for names in paired)
     done = CliRunner().invoke(app, ["library", "nearest", str(panel), str(panel / "model-0010.jsonl.zst"), "--json"])
     assert [row["name"] for row in json.loads(done.stdout)["nearest"][:2]] == ["model-0010", "model-0009"]
 
