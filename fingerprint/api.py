@@ -207,11 +207,27 @@ def read_folder(folder: Path) -> list[Recording]:
         UsageError: it is no folder or holds none; a library is damaged.
 
     """
-    if library_archive.is_archive(folder):
-        return library_archive.open_archive(folder).recordings()
-    if library.is_library(folder):
-        return library.Library.open(folder).recordings()
+    if opened := open_library(folder):
+        return opened.recordings()
     return [recording_file.read(path) for path in folder_files(folder)]
+
+
+def open_library(folder: Path) -> library.Library | None:
+    """The library that a folder or an archive is, if it is one.
+
+    Raises:
+        UsageError: it is empty or damaged.
+
+    """
+    if library_archive.is_archive(folder):
+        opened = library_archive.open_archive(folder)
+    elif library.is_library(folder):
+        opened = library.Library.open(folder)
+    else:
+        return None
+    if not opened.entries:
+        raise UsageError(f"The library {folder} holds no recording.", hint="Add some with `fingerprint library add`.")
+    return opened
 
 
 def folder_files(folder: Path) -> list[Path]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fingerprint import api
+from fingerprint import api, many
 from fingerprint.calibration.model import known
 from fingerprint.canonical import digest
 from fingerprint.code import STATISTICS, source_digest
+from fingerprint.collection.execution import Engine
 from fingerprint.collection.plan import Settings
 from fingerprint.errors import FingerprintError, PolicyError
 from fingerprint.models.spec import parse_spec
@@ -65,6 +66,7 @@ def check(
     baseline: Path | None = None,
     rules: Sequence[str] = (),
     claims_only: bool = False,
+    engine: Engine | None = None,
 ) -> Checked:
     """Decide a policy.
 
@@ -74,6 +76,7 @@ def check(
         baseline: a file of earlier comparisons; what is in it unchanged is not compared again. It need not exist yet.
         rules: only the rules with these ids.
         claims_only: only what models declare of their origin, which needs their files and asks no model.
+        engine: where the models answer, each on its own, before they are compared here; the decision is the same.
 
     Raises:
         FingerprintError: a policy, file or probe set is wrong. A model that cannot be reached is a finding.
@@ -84,6 +87,8 @@ def check(
     chosen = _chosen(file, rules)
     if claims_only:
         chosen = [rule.model_copy(update={"forbid": None}) for rule in chosen if rule.claims]
+    if engine is not None:
+        many.fill_store(gate.to_record(chosen), gate.options, engine)
     findings = tuple(finding for rule in chosen for finding in gate.findings(rule))
     # A run over some rules keeps what was known of the others.
     fresh = Baseline(reports={**(gate.baseline.reports if rules or claims_only else {}), **gate.kept})
@@ -125,6 +130,26 @@ class _Gate:
     def findings(self, rule: Rule) -> list[Finding]:
         claims = [self._claims(rule)] if rule.claims else []
         return [*claims, *(self._compared(rule, against) for against in rule.against if rule.forbidden)]
+
+    def to_record(self, rules: Sequence[Rule]) -> list[str]:
+        """The models that comparisons need answers of, each once; none for comparisons that are in the baseline."""
+        found: dict[str, None] = {}
+        for rule in rules:
+            for against in rule.against if rule.forbidden else ():
+                specs = [self.file.resolve(spec) for spec in (rule.subject, against, *rule.controls)]
+                if not self._known_before(specs):
+                    found |= dict.fromkeys(spec for spec in specs if parse_spec(spec).scheme != "rec")
+        return list(found)
+
+    def _known_before(self, specs: Sequence[str]) -> bool:
+        try:
+            return bool(self.baseline.reports) and self._unchanged(self._key(specs)) is not None
+        except FingerprintError as error:
+            if error.exit_code != _UNREACHABLE:
+                raise
+            return False
+        finally:
+            self._close_all_but(specs[0])
 
     def _claims(self, rule: Rule) -> Finding:
         """What the subject declares of its origin, tested with the weights at hand."""

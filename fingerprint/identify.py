@@ -110,8 +110,8 @@ def _members(suspect: Recording, panel: Sequence[Recording]) -> tuple[list[Recor
     members: list[Recording] = []
     left_out = []
     for other in panel:
-        twin = next((member for member in members if _identical(member, other)), None)
-        if _identical(suspect, other):
+        twin = next((member for member in members if identical(member, other)), None)
+        if identical(suspect, other):
             left_out.append(LeftOut(name=other.model.name, reason="the suspect itself, or an exact copy of it"))
         elif twin is not None:
             left_out.append(LeftOut(name=other.model.name, reason=f"the same model or answers as {twin.model.name}"))
@@ -120,8 +120,8 @@ def _members(suspect: Recording, panel: Sequence[Recording]) -> tuple[list[Recor
     return members, tuple(left_out)
 
 
-def _identical(first: Recording, second: Recording) -> bool:
-    """The same model by its digests, or word for word the same answers."""
+def identical(first: Recording, second: Recording) -> bool:
+    """Whether two recordings are of one model by their digests, or hold word for word the same answers."""
     one, two = first.model, second.model
     if one.digest == two.digest or (one.weights and one.weights == two.weights):
         return True

@@ -11,18 +11,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fingerprint import api, library, library_archive, recording_file, sketch_store
+from fingerprint import api, library, recording_file, sketch_store
 from fingerprint.calibration.model import LogLR, Tier
 from fingerprint.calibration.ties import TEXT
 from fingerprint.calibration.ties import shipped as shipped_ties
 from fingerprint.canonical import sha256
 from fingerprint.collection.collect import silent
-from fingerprint.collection.execution import Engine
+from fingerprint.collection.execution import Engine, Here
 from fingerprint.collection.store import default_root
-from fingerprint.errors import FingerprintError
+from fingerprint.errors import FingerprintError, UsageError
 from fingerprint.matrix import PairRow
-from fingerprint.recording import Recording
 from fingerprint.text import safe_file_name, safe_text
+from fingerprint.tree.grow import grow, grow_from_sketches
+from fingerprint.tree.model import FamilyTree
+from fingerprint.tree.panel import Settings
 from fingerprint.verdict import panel_kind
 
 Floats = npt.NDArray[np.float64]
@@ -47,6 +49,7 @@ def record_many(
     The store and the folder must be the same place for all workers (on many machines: a shared one). A worker
     that is lost loses one model's turn; what it had collected is in the store, and the turn is taken again.
     """
+    _refuse_shared_limits(options, engine)
     folder.mkdir(parents=True, exist_ok=True)
     # A progress display belongs to this terminal and cannot travel.
     work = partial(_record, options=replace(options, progress=silent), folder=str(folder.absolute()))
@@ -68,17 +71,40 @@ def _record(spec: str, *, options: api.Options, folder: str) -> Recorded:
     return Recorded(spec=spec, path=str(path), digest=recording.digest)
 
 
+def fill_store(specs: Sequence[str], options: api.Options, engine: Engine) -> None:
+    """Have models answer the probes into the store, a model a shard; whoever compares them then finds the answers there.
+
+    A model that fails is left to whoever compares it, and meets the same error there.
+    """
+    _refuse_shared_limits(options, engine)
+    for _ in engine.map(partial(_fill, options=replace(options, progress=silent)), list(specs)):
+        pass
+
+
+def _fill(spec: str, *, options: api.Options) -> str:
+    try:
+        return api.record([spec], options)[0].digest
+    except FingerprintError as error:
+        return str(error)
+
+
+def _refuse_shared_limits(options: api.Options, engine: Engine) -> None:
+    limits = (options.budget.requests, options.budget.tokens, options.budget.minutes)
+    if not isinstance(engine, Here) and any(limit is not None for limit in limits):
+        raise UsageError(
+            "A limit on requests, tokens or minutes is counted in one process, and this engine has several.",
+            hint="Use --engine here, or leave the limit out.",
+        )
+
+
 #: From this many models on, pairs are scored from sketches: comparing every n-gram of every pair would take hours.
 LARGE = 300
 
 
 def recording_files(folder: Path) -> list[tuple[Path, str]]:
     """The recordings of a folder, a library or an archive of one, with their digests where a list gives them."""
-    if library_archive.is_archive(folder):
-        opened = library_archive.open_archive(folder)
-    elif library.is_library(folder):
-        opened = library.Library.open(folder)
-    else:
+    opened = api.open_library(folder)
+    if opened is None:
         return [(path, sha256(path.read_bytes())) for path in api.folder_files(folder)]
     return [(opened.root / entry.file, entry.sha256) for entry in opened.checked()]
 
@@ -88,12 +114,32 @@ def matrix(folder: Path, engine: Engine) -> tuple[tuple[str, ...], list[PairRow]
     files = recording_files(folder)
     if len(files) <= LARGE:
         return api.matrix(folder)
-    names = sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
+    names = sketch_names(files, folder)
     sketch_store.make(names, engine)
     panel = sketch_store.load(names)
     scores, common, tier = panel.scores(), panel.common(), shipped_ties().tiers[TEXT]
-    shown = [safe_text(path.name.removesuffix(".zst").removesuffix(".jsonl")) for path in names.files]
+    shown = [shown_name(path) for path in names.files]
     return tuple(shown), [_row(shown, scores, common, tier, pair) for pair in combinations(range(len(shown)), 2)]
+
+
+def tree(folder: Path, settings: Settings, engine: Engine) -> FamilyTree:
+    """The family tree of a folder: from recordings up to `LARGE` models, from sketches of their answers beyond.
+
+    Raises:
+        UsageError: it holds one recording only, or none.
+
+    """
+    files = recording_files(folder)
+    if len(files) < 2:
+        raise UsageError(f"{folder} holds one recording only.", hint="A tree needs two; add more with collect.")
+    if len(files) <= LARGE:
+        return grow(api.read_folder(folder), shipped_ties(), settings)
+    names = sketch_names(files, folder)
+    sketch_store.make(names, engine)
+    shown = [shown_name(path) for path in names.files]
+    found = grow_from_sketches(sketch_store.load(names), shown, shipped_ties(), settings)
+    note = f"Beyond {LARGE} models only what they wrote is compared: no weights, no distributions, no direction."
+    return replace(found, notes=(*found.notes, note))
 
 
 def _row(
@@ -115,34 +161,14 @@ def _row(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Near:
-    """A model of a panel by its sketched score with a suspect; ``log10_lr`` is uncapped and ranks, no more."""
-
-    name: str
-    file: Path
-    score: float
-    log10_lr: float
+def sketch_names(files: Sequence[tuple[Path, str]], folder: Path) -> sketch_store.Names:
+    """The sketches of a panel's `recording_files`: what they are called and where they are kept."""
+    return sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
 
 
-def nearest(suspect: Recording, folder: Path, engine: Engine, top: int = 20) -> list[Near]:
-    """The models of a panel that are nearest to a suspect, from kept sketches: seconds for thousands.
-
-    A list to look at, not an accusation: among thousands some stranger is always near. Compare the suspect with them.
-    """
-    files = recording_files(folder)
-    names = sketch_store.name_panel([path for path, _ in files], sketch_folder(folder), [known for _, known in files])
-    sketch_store.make(names, engine)
-    scores, tier = sketch_store.rank(suspect, names), shipped_ties().tiers[TEXT]
-    return [
-        Near(
-            name=safe_text(names.files[place].name.removesuffix(".zst").removesuffix(".jsonl")),
-            file=names.files[place],
-            score=round(float(scores[place]), 4),
-            log10_lr=round(tier.log10_lr({"sketch_z": float(scores[place])}), 4),
-        )
-        for place in np.argsort(-scores, kind="stable")[:top]
-    ]
+def shown_name(path: Path) -> str:
+    """A model of a large panel by the name of its file."""
+    return safe_text(path.name.removesuffix(".zst").removesuffix(".jsonl"))
 
 
 def sketch_folder(folder: Path) -> Path:

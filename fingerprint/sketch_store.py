@@ -26,10 +26,11 @@ from fingerprint.evidence.base import MIN_PROMPTS
 from fingerprint.evidence.text import usable_answers
 from fingerprint.recording import Recording
 from fingerprint.recording_file import write_bytes
-from fingerprint.stats.panelsketch import PanelSketch, cohort_of, row_statistics, view_weights
+from fingerprint.stats.panelsketch import PanelSketch, row_statistics, view_weights
 from fingerprint.stats.sketches import (
     BLOCKS,
     MOST_PROMPTS,
+    POPULATION,
     SIZE,
     VIEWS,
     Keys,
@@ -47,6 +48,8 @@ _LEVELS = 127
 _CHUNK = 128
 _COPY = 0.95  # mean cosine that only the same answers reach
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.int8]
 
 
@@ -64,14 +67,18 @@ class Names:
 
     @property
     def cohort(self) -> npt.NDArray[np.int64]:
-        return cohort_of(len(self.files))
+        """The models that rarity is counted on: those of the smallest digests, which are as good as drawn by lot.
+
+        A model that is added to n others changes them, and with them every sketch, only with probability 128/n.
+        """
+        return np.arange(min(len(self.files), POPULATION))
 
 
 def name_panel(files: Sequence[Path], folder: Path, digests: Sequence[str] | None = None) -> Names:
     """Order a panel's files by content, so that nothing depends on when a model was added."""
     known = list(digests or (sha256(path.read_bytes()) for path in files))
     order = sorted(range(len(files)), key=lambda place: known[place])
-    cohort = [known[order[place]] for place in cohort_of(len(files))]
+    cohort = [known[place] for place in order[:POPULATION]]
     return Names(
         folder=folder,
         files=tuple(files[place] for place in order),
@@ -106,17 +113,32 @@ def load(names: Names) -> PanelSketch:
     return PanelSketch.stack([_read(names.sketch(place)) for place in range(len(names.files))], names.cohort)
 
 
-def rank(suspect: Recording, names: Names) -> Floats:
+def index(names: Names, engine: Engine | None = None) -> None:
+    """Make everything that ranking a suspect needs: the sketches, and their likeness to the cohort. Raises as `make`."""
+    make(names, engine)
+    _likeness(names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """A suspect against the models of a panel, each (models,): ``scores``; prompts in common; the same answers."""
+
+    scores: Floats
+    shared: Floats
+    copies: Bools
+
+
+def rank(suspect: Recording, names: Names) -> Ranked:
     """Panel score of a recording with every model of a panel (made before), in the order of ``names``.
 
     Only bytes are read from disk, one model at a time, so that memory does not grow with the panel.
     """
     own = _rounded(_sketch(suspect, str(_population_path(names.folder, names.population))))
     flat = own.values.reshape(len(VIEWS), SIZE)
-    found = np.zeros((len(names.files), len(VIEWS)))
+    found, shared = np.zeros((len(names.files), len(VIEWS))), np.zeros(len(names.files))
     for place in range(len(names.files)):
         other = _packed_at(names.sketch(place))
-        common = float(np.sum(other.answered & own.answered))
+        shared[place] = common = float(np.sum(other.answered & own.answered))
         products = np.einsum("vs,vs->v", other.values.reshape(len(VIEWS), SIZE), flat, dtype=np.float32)
         found[place] = products * other.scale / common if common else np.nan
     found = np.where(np.isnan(found), np.nanmedian(found, axis=0), found)
@@ -125,24 +147,85 @@ def rank(suspect: Recording, names: Names) -> Floats:
     others = np.where(found[names.cohort] > _COPY, np.nan, found[names.cohort])
     mine, width = row_statistics(others.T, np.arange(len(names.cohort)), own=np.full(len(VIEWS), -1))
     one_sided = (found - middle) / spread + (found - mine) / width
-    return np.asarray(one_sided @ view_weights() / 2, np.float64)
+    scores = np.asarray(one_sided @ view_weights() / 2, np.float64)
+    return Ranked(scores=scores, shared=shared, copies=np.all(found > _COPY, axis=1))
 
 
 def _statistics(names: Names) -> tuple[Floats, Floats]:
-    """Middle and spread of every model against the cohort, (models, views); kept, since only the panel changes them."""
-    target = names.folder / f"{names.population}-{digest(list(names.digests))[7:23]}.statistics.npz"
-    if not target.is_file():
-        cohort = PanelSketch.stack([_read(names.sketch(place)) for place in names.cohort], np.arange(len(names.cohort)))
-        middle, spread = np.zeros((2, len(names.files), len(VIEWS)))
-        for place in range(0, len(names.files), _CHUNK):
-            few = range(place, min(place + _CHUNK, len(names.files)))
-            part = PanelSketch.stack([_read(names.sketch(each)) for each in few], names.cohort)
-            for view in range(len(VIEWS)):
-                rows = part.against(cohort, view).astype(np.float64)
-                middle[few, view], spread[few, view] = row_statistics(rows, names.cohort, own=np.array(few))
-        _write(target, {"middle": middle, "spread": spread})
-    with np.load(target) as found:
-        return found["middle"], found["spread"]
+    """Middle and spread of every model against the cohort, (models, views)."""
+    rows, places = _likeness(names).astype(np.float64), np.arange(len(names.files))
+    found = [row_statistics(rows[:, view], names.cohort, own=places) for view in range(len(VIEWS))]
+    middle, spread = (np.stack(each, axis=1) for each in zip(*found, strict=True))
+    return middle, spread
+
+
+def _likeness(names: Names) -> Singles:
+    """Mean cosine of every model with the cohort, (models, views, cohort); kept, and only new models are compared.
+
+    Pairs without a prompt in common get the middle of the others, as in `PanelSketch.similarities`.
+    """
+    target = names.folder / f"{names.population}.likeness.npz"
+    known: dict[str, Singles] = {}
+    if target.is_file():
+        with np.load(target) as kept:
+            known = dict(zip(kept["digests"].tolist(), kept["rows"], strict=True))
+    missing = [place for place in range(len(names.files)) if names.digests[place] not in known]
+    if missing:
+        cohort = _Side.of([_packed_at(names.sketch(place)) for place in names.cohort])
+        for first in range(0, len(missing), _CHUNK):
+            few = missing[first : first + _CHUNK]
+            rows = _Side.of([_packed_at(names.sketch(place)) for place in few]).likeness(cohort)
+            known |= {names.digests[place]: row for place, row in zip(few, rows, strict=True)}
+        _write(target, {"digests": np.array(sorted(known)), "rows": np.stack([known[key] for key in sorted(known)])})
+    rows = np.stack([known[key] for key in names.digests])
+    lacking = np.isnan(rows)
+    return np.where(lacking, np.nanmedian(rows, axis=(0, 2), keepdims=True), rows) if lacking.any() else rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """Sketches as whole numbers, (views, models, places), and their scales: fewer numbers to scale after the product."""
+
+    values: Singles
+    scale: Singles
+    answered: Singles
+
+    @staticmethod
+    def of(some: Sequence[_Packed]) -> _Side:
+        values = np.empty((len(VIEWS), len(some), SIZE), np.float32)
+        for model, each in enumerate(some):
+            values[:, model] = each.values.reshape(len(VIEWS), SIZE)
+        return _Side(
+            values=values,
+            scale=np.stack([each.scale for each in some]),
+            answered=np.stack([each.answered for each in some]).astype(np.float32),
+        )
+
+    def likeness(self, others: _Side) -> Singles:
+        """Mean cosine over common prompts, (models, views, others), NaN where there is none.
+
+        Rounded, so that the last bits do not tell in which company a model was compared.
+        """
+        common = self.answered @ others.answered.T
+        common[common == 0] = np.nan
+        found = np.zeros((len(self.scale), len(VIEWS), len(others.scale)), np.float32)
+        for view in range(len(VIEWS)):
+            scale = np.outer(self.scale[:, view], others.scale[:, view])
+            found[:, view] = self.values[view] @ others.values[view].T * scale / common
+        return np.round(found, 6)
+
+
+def prompts(names: Names) -> frozenset[str]:
+    """Keys of the prompts that the population answered (made before)."""
+    return frozenset(_population(str(_population_path(names.folder, names.population)))[1])
+
+
+def clear_earlier(names: Names) -> int:
+    """Delete the sketches of earlier populations; the folder must be this panel's alone. Returns how many files went."""
+    old = [path for path in names.folder.iterdir() if path.is_file() and not path.name.startswith(names.population)]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 def forget() -> None:

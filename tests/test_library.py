@@ -28,7 +28,10 @@ def recorded(name, sets=(STYLE,), prompts=range(30), words="says"):
     asked = tuple(Prompt(id=f"p{place}", text=f"Question {place}?", set="style") for place in prompts)
     samples = tuple(Sample(prompt=prompt.id, draw=0, text=f"{name} {words} {prompt.text}") for prompt in asked)
     return Recording(
-        model=ModelInfo(name=name, kind="toy", digest=digest([name, words])), probe_sets=sets, prompts=asked, samples=samples
+        model=ModelInfo(name=name, kind="toy", digest=digest([name, words])),
+        probe_sets=sets,
+        prompts=asked,
+        samples=samples,
     )
 
 
@@ -192,3 +195,33 @@ def test_a_model_is_recorded_with_the_probes_of_the_library(tmp_path):
     assert len(library.entries) == 2
     result, _ = run("library", "prune", tmp_path / "lib")
     assert "2 models left, 0 files moved" in result.stdout
+
+
+def test_identify_and_check_use_a_library_or_an_archive_of_it_alike(tmp_path):
+    library = create(tmp_path / "lib", recorded("m0"))
+    for place in range(22):
+        library.add(recorded(f"m{place}"))
+    recording_file.write(recorded("suspect"), tmp_path / "suspect.jsonl")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "lib")
+    answers, decisions = [], []
+    for panel in (library.root, archive):
+        result, error = run("identify", tmp_path / "suspect.jsonl", "--panel", panel, "--json")
+        assert error is None
+        answers.append(json.loads(result.stdout))
+        (tmp_path / "p.toml").write_text(
+            f'schema_version = "1.0"\nname = "gate"\nprobes = "style"\npanel = "{panel}"\n[[rule]]\nid = "one"\nsentence = "S."\n'
+            'subject = "suspect.jsonl"\nagainst = ["lib/m0.jsonl.zst"]\n'
+        )
+        result, error = run("check", tmp_path / "p.toml", "--json", "--reports", tmp_path / "reports")
+        assert error is None
+        assert result.exit_code == 3, result.output
+        report = json.loads(next((tmp_path / "reports").glob("*.json")).read_text())
+        decisions.append(report["result"])
+    assert answers[0] == answers[1]
+    assert len(answers[0]["candidates"]) == 22
+    assert decisions[0] == decisions[1]
+    # The population is the library: without it the package's own models would stand there.
+    alone = api.compare(
+        f"rec:{tmp_path / 'suspect.jsonl'}", f"rec:{library.root / 'm0.jsonl.zst'}", options=api.Options(probes="style")
+    )
+    assert json.loads(alone.result.model_dump_json()) != decisions[0]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from fingerprint import many, recording_file, sketch_store
+from fingerprint import lookup, many, recording_file, sketch_store
 from fingerprint.bench import blocking, scale
 from fingerprint.cli.app import app
 from fingerprint.collection.execution import Here, Processes, engine
@@ -130,7 +130,7 @@ def test_ranking_one_suspect_gives_its_row_of_the_matrix(panel, tmp_path):
     sketch_store.make(names)
     whole = sketch_store.load(names).scores()
     place = [path.name for path in names.files].index("model-0010.jsonl.zst")
-    row = sketch_store.rank(recording_file.read(names.files[place]), names)
+    row = sketch_store.rank(recording_file.read(names.files[place]), names).scores
     others = np.arange(24) != place
     assert np.corrcoef(row[others], whole[place][others])[0, 1] > 0.99
     order = np.argsort(-row)
@@ -145,9 +145,16 @@ def test_the_matrix_of_many_names_the_planted_pairs(panel, monkeypatch):
     strongest = {frozenset((row.a, row.b)) for row in sorted(rows, key=lambda row: -row.score)[:4]}
     assert strongest == {frozenset((f"model-{c:04d}", f"model-{c - 1:04d}")) for c in (5, 10, 15, 20)}
     suspect = recording_file.read(panel / "model-0015.jsonl.zst")
-    near = many.nearest(suspect, panel, Here(), top=3)
+    near = lookup.nearest(suspect, panel, Here(), top=3)
     assert [each.name for each in near[:2]] == ["model-0015", "model-0014"]
     assert near[1].score > near[2].score
+    tree = CliRunner().invoke(app, ["tree", str(panel), "--replicates", "20", "--json"])
+    value = json.loads(tree.stdout)
+    assert sorted(value["models"]) == sorted(models)
+    assert any("Beyond 20 models" in note for note in value["notes"])
+    paired = [{leaf.get("model") for leaf in node["children"]} for node in value["root"]["children"] if "children" in node]
+    assert {"model-0014", "model-0015"} in paired
+    assert all(names in [{f"model-{c - 1:04d}", f"model-{c:04d}"} for c in (5, 10, 15, 20)] for names in paired)
     done = CliRunner().invoke(app, ["library", "nearest", str(panel), str(panel / "model-0010.jsonl.zst"), "--json"])
     assert [row["name"] for row in json.loads(done.stdout)["nearest"][:2]] == ["model-0010", "model-0009"]
 

@@ -343,6 +343,35 @@ def test_a_family_of_many_is_drawn_row_by_row():
     assert str(picture.wheel(tree)).count("<circle") == 200
 
 
+def labels(svg):
+    """(class, x, shown words, hidden title) of every text in a picture."""
+    space = "{http://www.w3.org/2000/svg}"
+    root = ET.fromstring(str(svg).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+    for text in root.iter(f"{space}text"):
+        title = text.find(f"{space}title")
+        inner = "".join(part.text or "" for part in text.iter(f"{space}tspan"))
+        yield text.get("class"), float(text.get("x")), (text.text or "") + inner, None if title is None else title.text
+
+
+def test_names_are_told_apart_and_stay_inside_the_picture():
+    names = [f"an-organisation-of-some-length/a-model-with-a-long-name-and-a-number-{k:02d}" for k in range(50)]
+    leaves = tuple(Node(model=name, length=0.3, kind="weights") for name in names)
+    node = Node(children=leaves, support=1.0)
+    descents = {names[0]: Descent(child=names[0], parents=(names[1], names[2]), why="rounded")}
+    rows = [row for row in labels(picture.family(node, descents)) if row[0] == "label"]
+    assert len({words for _, _, words, _ in rows}) == 50
+    assert all(words.split(" ")[0].endswith(f"{k:02d}") or "made from" in words for k, (_, _, words, _) in enumerate(rows))
+    assert all(x + 7.6 * len(words) < picture.WIDTH for _, x, words, _ in rows if "made from" not in words)
+    assert rows[0][3] == f"{names[0]}, made from {names[1]} or {names[2]}"
+    tree = FamilyTree(models=node.names, root=Node(children=(node,)))
+    around = [row for row in labels(picture.wheel(tree)) if row[0] == "small"]
+    assert len({words for _, _, words, _ in around}) == 50
+    assert {title for _, _, _, title in around} == set(names)
+    short = Descent(child="copy", parents=("original",), why="rounded")
+    pair = Node(children=tuple(Node(model=name, kind="weights") for name in ("copy", "original")), support=1.0)
+    assert "copymade from original" in [words for _, _, words, _ in labels(picture.family(pair, {"copy": short}))]
+
+
 def test_the_command(tmp_path, small_zoo):
     for recording in small_zoo:
         recording_file.write(recording, tmp_path / f"{recording.model.name.replace(':', '-')}.jsonl.zst")

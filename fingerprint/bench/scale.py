@@ -89,14 +89,26 @@ def measure(what: str, count: int, folder: Path, workers: int) -> dict[str, Any]
     return {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "gib": round(peak / 2**20, 2), **found}
 
 
-def run(sizes: Sequence[int], work: Path, workers: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """All tasks at all sizes, and the exponents of a power law fitted from 100 models on."""
+def run(
+    sizes: Sequence[int],
+    work: Path,
+    workers: int,
+    say: Callable[[str], None],
+    *,
+    tasks: Sequence[str] = (),
+    earlier: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Tasks (all unless named) at all sizes, and the exponents of a power law fitted from 100 models on.
+
+    ``earlier`` is a table whose other rows are kept, so that one task can be measured again alone.
+    """
     from fingerprint.bench import scale_tasks
 
-    rows: dict[str, dict[str, Any]] = {what: {} for what in scale_tasks.TASKS}
+    known = (earlier or {}).get("tasks", {})
+    rows: dict[str, dict[str, Any]] = {what: dict(known.get(what, {})) for what in scale_tasks.TASKS}
     synthetic(max(sizes), work)
     for count in sorted(sizes):
-        for what in scale_tasks.TASKS:
+        for what in tasks or scale_tasks.TASKS:
             if count > scale_tasks.LIMITS.get(what, count):
                 continue
             command = [sys.executable, "-m", "fingerprint.bench.scale", what, str(count), str(work), str(workers)]

@@ -36,8 +36,8 @@ class Task:
     count: int
     workers: int
 
-    def panel(self) -> sketch_store.Names:
-        files = [self.folder / f"model-{model:04d}.jsonl.zst" for model in range(self.count)]
+    def panel(self, less: int = 0) -> sketch_store.Names:
+        files = [self.folder / f"model-{model:04d}.jsonl.zst" for model in range(self.count - less)]
         return sketch_store.name_panel(files, self.folder / "sketches")
 
     @cached_property
@@ -86,18 +86,32 @@ def exact_matrix(task: Task) -> dict[str, Any]:
 
 
 def identify(task: Task) -> dict[str, Any]:
-    """One suspect against a panel whose sketches are kept: reading the suspect, sketching it, ranking.
+    """One suspect against a panel with an index, to which one model was added since: from reading to ranking.
 
-    The first suspect pays for the statistics of the panel, which are kept; the second is what every later one costs.
+    ``seconds`` is the first suspect, who pays for the added model (sketched, compared with the cohort); ``later suspect``
+    is what every later one costs. Where the added model changes the population, all sketches are made anew.
     """
-    names = task.panel()
-    suspect = task.folder / f"model-{min(task.count - 1, EVERY):04d}.jsonl.zst"
-    sketch_store.rank(recording_file.read(suspect), names)
-    sketch_store.forget()
     started = time.monotonic()
-    scores = sketch_store.rank(recording_file.read(suspect), names)
+    sketch_store.index(task.panel(less=1), task.engine)
+    indexed, started = time.monotonic() - started, time.monotonic()
+    suspect = task.folder / f"model-{min(task.count - 1, EVERY):04d}.jsonl.zst"
+    names = task.panel()
+    same = names.population == task.panel(less=1).population
+    sketch_store.index(names)
+    sketch_store.rank(recording_file.read(suspect), names)
+    first, started = time.monotonic() - started, time.monotonic()
+    sketch_store.forget()
+    names = task.panel()
+    sketch_store.index(names)
+    scores = sketch_store.rank(recording_file.read(suspect), names).scores
     order = [names.files[place].name[:10] for place in np.argsort(-scores)[:2]]
-    return {"later suspect": round(time.monotonic() - started, 2), "nearest": order}
+    return {
+        "seconds": round(first, 2),
+        "later suspect": round(time.monotonic() - started, 2),
+        "index of the others": round(indexed, 2),
+        "same population": same,
+        "nearest": order,
+    }
 
 
 def tree(task: Task) -> dict[str, Any]:

@@ -107,15 +107,25 @@ def growth(
     calibration: Annotated[
         Path | None, typer.Option("--calibration", help="Put the tier of sketched scores into this file.")
     ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="Only this task; other rows of the output file are kept.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
 ) -> None:
     """Time and memory of matrix, identify and tree for more and more models, with exponents."""
-    from fingerprint.bench import scale, sketched
+    from fingerprint.bench import scale, scale_tasks, sketched
     from fingerprint.calibration.ties import TEXT, with_tier
+    from fingerprint.errors import UsageError
 
     work.mkdir(parents=True, exist_ok=True)
     counts = [int(size) for size in sizes.split(",") if size.strip()]
-    table = scale.run(counts, work, workers, common.say) if counts else {}
+    if unknown := set(task or ()) - set(scale_tasks.TASKS):
+        raise UsageError(f"There is no task {min(unknown)!r}.", hint=f"Known: {'; '.join(scale_tasks.TASKS)}.")
+    # A table that is measured in part keeps its other rows.
+    keeps = output is not None and output.is_file() and (task or not counts)
+    table = json.loads(output.read_text("utf-8")) if output and keeps else {}
+    if counts:
+        table |= scale.run(counts, work, workers, common.say, tasks=task or (), earlier=table)
     if recorded is not None:
         table["agreement"], tier = sketched.run(recorded)
         if calibration is not None:

@@ -40,10 +40,14 @@ def check(
     ] = False,
     store: common.StoreOption = None,
     max_requests: common.MaxRequestsOption = None,
+    engine: common.EngineOption = "here",
+    workers: common.WorkersOption = 2,
+    ray_address: common.RayAddressOption = "",
     quiet: common.QuietOption = False,
 ) -> None:
     """Decide a policy. Exit 0: passed, 1: failed, 2: wrong policy or file, 3: undecided, 4: a model is out of reach."""
     from fingerprint import gate
+    from fingerprint.collection.execution import engine as named
     from fingerprint.report.ci import headline
 
     for path in output or []:
@@ -51,7 +55,15 @@ def check(
     options = common.make_options(
         probes="all", seed=0, temperature=1.0, system="", store=store, max_requests=max_requests, quiet=quiet
     )
-    done = gate.check(policy, options=options, baseline=baseline, rules=rule or (), claims_only=claims_only)
+    done = gate.check(
+        policy,
+        options=options,
+        baseline=baseline,
+        rules=rule or (),
+        claims_only=claims_only,
+        # Here, answers are asked for as the comparisons need them.
+        engine=None if engine == "here" else named(engine, workers=workers, address=ray_address),
+    )
     if baseline is not None:
         from fingerprint.report.baseline import to_text
 

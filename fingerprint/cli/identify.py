@@ -26,10 +26,14 @@ def identify(
     system: common.SystemOption = "",
     store: common.StoreOption = None,
     max_requests: common.MaxRequestsOption = None,
+    engine: common.EngineOption = "here",
+    workers: common.WorkersOption = 2,
+    ray_address: common.RayAddressOption = "",
     quiet: common.QuietOption = False,
 ) -> None:
     """Who of a panel may be behind SUSPECT? Ranks by the answers; "none of these" is an answer too."""
-    from fingerprint import api
+    from fingerprint import lookup
+    from fingerprint.collection.execution import engine as named
     from fingerprint.errors import OutputError
     from fingerprint.identify import as_json
     from fingerprint.text import json_text
@@ -46,7 +50,7 @@ def identify(
         max_requests=max_requests,
         quiet=quiet,
     )
-    found = api.identify(suspect, panel, options)
+    found = lookup.identify(suspect, panel, options, named(engine, workers=workers, address=ray_address))
     text = json_text(as_json(found))
     for path in output or []:
         common.write_text(text, path)

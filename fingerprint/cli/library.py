@@ -37,6 +37,8 @@ def add(
 ) -> None:
     """Add recordings. What cannot be added is named with the reason; the others are added all the same."""
     from fingerprint import library as shelf
+    from fingerprint import lookup
+    from fingerprint.collection.execution import engine as named
     from fingerprint.errors import LibraryError, UsageError
     from fingerprint.text import safe_text
 
@@ -59,16 +61,19 @@ def add(
             continue
         done = f"added {safe_text(entry.name)}" if entry else f"{safe_text(recording.model.name)} is there already"
         common.say(f"{done}; {len(library.entries)} models")
+    if library and len(refused) < len(recordings) and lookup.has_index(root):
+        lookup.index(root, named("here"))
     if refused:
         raise LibraryError(f"{len(refused)} of {len(recordings)} were not added; the reasons stand above.")
 
 
 def _recorded(spec: str, options: Options) -> tuple[Recording, Path | None]:
-    from fingerprint import api
+    from fingerprint import api, sources
     from fingerprint.models.spec import parse_spec
 
     parsed = parse_spec(spec)
-    recording = api.record([spec], options)[0]
+    # What is recorded already needs no probe set, which may be one that this machine does not have.
+    recording = sources.read(parsed) if parsed.scheme == "rec" else api.record([spec], options)[0]
     place = Path(parsed.locator).expanduser() if parsed.scheme == "rec" and parsed.locator != "-" else None
     beside = place.with_name(place.name.removesuffix(".zst").removesuffix(".jsonl") + ".card.json") if place else None
     return recording, beside if beside and beside.is_file() else None
@@ -156,7 +161,7 @@ def nearest(
 ) -> None:
     """Who of thousands writes most like SUSPECT? A list to look into, from sketches; no accusation."""
     from fingerprint.collection.execution import engine as named
-    from fingerprint.many import nearest as rank
+    from fingerprint.lookup import nearest as rank
     from fingerprint.text import json_text, safe_text
 
     options = common.make_options(
@@ -165,12 +170,37 @@ def nearest(
     recording, _ = _recorded(suspect, options)
     found = rank(recording, root, named(engine, workers=workers, address=ray_address), top)
     if json_out:
-        rows = [{"name": each.name, "score": each.score, "log10_lr_uncapped": each.log10_lr} for each in found]
+        rows = [
+            {
+                "name": each.name,
+                "score": each.score,
+                "log10_lr_uncapped": each.log10_lr,
+                "shared_prompts": each.shared_prompts,
+            }
+            for each in found
+        ]
         sys.stdout.write(json_text({"schema_version": "1.0", "nearest": rows}))
         return
     for place, each in enumerate(found, start=1):
         sys.stdout.write(f"{place:4}  {each.score:+6.2f}  {safe_text(each.name)}\n")
     common.say("Among many models some stranger is always near: compare the suspect with these, one by one.")
+
+
+@app.command("index")
+def index(
+    root: RootArgument,
+    engine: common.EngineOption = "here",
+    workers: common.WorkersOption = 2,
+    ray_address: common.RayAddressOption = "",
+) -> None:
+    """Sketch every recording now, so that `nearest` and `identify` need not; `add` then keeps the index up."""
+    from fingerprint import lookup
+    from fingerprint.collection.execution import engine as named
+    from fingerprint.library import Library
+
+    library = Library.open(root)
+    models, old = lookup.index(library.root, named(engine, workers=workers, address=ray_address))
+    sys.stdout.write(f"{models} models are in the index; {old} files of earlier states were deleted\n")
 
 
 @app.command("prune")

@@ -23,14 +23,16 @@ def tree(
         float | None, typer.Option("--support", min=0.0, max=1.0, help="Forks below are left open. [default: 0.7]")
     ] = None,
     seed: common.SeedOption = 0,
+    engine: common.EngineOption = "here",
+    workers: common.WorkersOption = 2,
+    ray_address: common.RayAddressOption = "",
 ) -> None:
     """Group the models of a folder into families, by weights and behaviour, and draw what is supported."""
-    from fingerprint import api
-    from fingerprint.calibration.ties import shipped
-    from fingerprint.errors import OutputError, UsageError
+    from fingerprint import many
+    from fingerprint.collection.execution import engine as named
+    from fingerprint.errors import OutputError
     from fingerprint.text import json_text
     from fingerprint.tree import page, picture
-    from fingerprint.tree.grow import grow
     from fingerprint.tree.model import newick
     from fingerprint.tree.panel import Settings
     from fingerprint.verdict import SUPPORT
@@ -38,11 +40,8 @@ def tree(
     for path in output or []:
         if path.suffix not in _ENDINGS:
             raise OutputError(f"{path} has no known ending.", hint=f"Use {', '.join(_ENDINGS)}.")
-    recordings = api.read_folder(folder)
-    if len(recordings) < 2:
-        raise UsageError(f"{folder} holds one recording only.", hint="A tree needs two; add more with collect.")
     settings = Settings(replicates=replicates, seed=seed, cut=SUPPORT if cut is None else cut)
-    found = grow(recordings, shipped(), settings)
+    found = many.tree(folder, settings, named(engine, workers=workers, address=ray_address))
     text = json_text(found.as_json())
     for path in output or []:
         if path.suffix == ".json":

@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 _LOST = (exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.ObjectLostError, exceptions.RayActorError)
 _ATTEMPTS = 5
 _AHEAD = 2  # tasks under way for each processor of the cluster
+_LOOK, _MISSED = 2.0, 2  # seconds between looks at whether the cluster is there; looks in vain after which it is gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,22 @@ def _answers(address: str) -> bool:
         return False
 
 
+def _fetched(reference: Any) -> Any:
+    """The result of a task.
+
+    Raises:
+        ConnectionError: nobody answers at the cluster's address. Ray itself would wait for a minute, and then end the
+            program without a word of ours.
+
+    """
+    missed = 0
+    while not ray.wait([reference], timeout=_LOOK)[0]:
+        missed = 0 if _answers(ray.get_runtime_context().gcs_address) else missed + 1
+        if missed >= _MISSED:
+            raise ConnectionError("the cluster does not answer")
+    return ray.get(reference)
+
+
 def _apply(work: Callable[[Shard], Result], shard: Shard) -> Result:
     return work(shard)
 
@@ -89,7 +106,7 @@ def _apply(work: Callable[[Shard], Result], shard: Shard) -> Result:
 def _result(task: Any, work: Any, shard: Any, reference: Any) -> Any:
     for attempt in range(_ATTEMPTS):
         try:
-            return ray.get(reference)
+            return _fetched(reference)
         except exceptions.RayTaskError as error:
             # The work's own error: ours go on as they are, with their exit code.
             cause = error.cause

@@ -20,7 +20,7 @@ _PROMPT = Prompt(id="handshake", text="The first thing I noticed was", channel="
 _TEXT = " the light."
 _ROUNDING = 0.02
 #: Nats by which two answers to the same question may differ on one machine: other batches, other last bits.
-_SAME = 0.5
+SAME = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def _topk(backend: Backend) -> str:
         return f"gives next-token probabilities that add up to {total:.3g}, not to 1"
     if isinstance(backend, Remote):
         again = _row(backend, 1)
-        if again is None or _apart(first, again) > _SAME:
+        if again is None or apart(first, again) > SAME:
             return "gives other log-probabilities when the same request is sent again"
     return ""
 
@@ -105,7 +105,7 @@ def _scores_like_its_lists(backend: Backend) -> str:
     token, listed = words[0]
     text = token.encode("latin-1").decode("utf-8", "replace")
     scored = backend.score([ScoreRequest(prompt=backend.asked(_PROMPT), text=text)])[0]
-    if abs(scored.logprob - listed) > _SAME:
+    if abs(scored.logprob - listed) > SAME:
         return f"scores a text with {scored.logprob:.3g} that its own next-token list has at {listed:.3g}"
     return ""
 
@@ -117,8 +117,8 @@ def _row(backend: Backend, draw: int) -> Distribution | None:
     return rows[0][0] if len(rows) == 1 and len(rows[0]) == 1 else None
 
 
-def _apart(first: Distribution, second: Distribution) -> float:
-    """Largest difference between two lists on the few likeliest tokens."""
+def apart(first: Distribution, second: Distribution) -> float:
+    """Largest difference between two lists of log-probabilities, in nats, on the likeliest tokens of the first."""
     known = dict(zip(second.tokens, second.logprobs, strict=True))
     likeliest = list(zip(first.tokens, first.logprobs, strict=True))[:3]
     return max((abs(value - known.get(token, -60.0)) for token, value in likeliest), default=0.0)

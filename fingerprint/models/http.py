@@ -35,7 +35,7 @@ _LOCKED_OUT = {401, 402, 403}
 
 
 def open_server(spec: ModelSpec) -> HttpModel:
-    """Open ``openai:MODEL?base_url=…``: look what the server offers, before any work.
+    """Open ``openai:MODEL?base_url=…``: look what the server offers, before any work. Several addresses: `http_spread`.
 
     Raises:
         SpecError: an option is wrong.
@@ -43,7 +43,10 @@ def open_server(spec: ModelSpec) -> HttpModel:
 
     """
     from fingerprint.models.http_discover import discover
+    from fingerprint.models.http_spread import addresses, open_servers
 
+    if len(urls := addresses(spec)) > 1:
+        return open_servers(spec, urls)
     options = parse_options(spec)
     transport = Transport(options)
     info, terms = discover(transport, options)

@@ -112,13 +112,17 @@ class Transport:
         try:
             for attempt in tries:
                 with attempt:
-                    return read(self._once(method, self._url(path), body))
+                    return self.once(method, path, body, read)
         except Fault as fault:
             raise Exhausted(
                 f"The server of {safe_text(options.model)} failed {options.attempts} times in a row: {fault}.",
                 hint="Everything collected is kept; run the same command again later to go on.",
             ) from None
         raise AssertionError  # a retry context either returns or raises
+
+    def once(self, method: str, path: str, body: dict[str, Any] | None, read: Callable[[Reply], T]) -> T:
+        """One attempt of `ask`, which may end in a Fault."""
+        return read(self._once(method, self._url(path), body))
 
     def _again(self, error: Exception) -> bool | float:
         if not isinstance(error, Fault):

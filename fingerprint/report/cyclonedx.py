@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fingerprint.report import words
 from fingerprint.report.sides import Item, both
+from fingerprint.text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +45,7 @@ def to_bom(report: Report) -> str:
         ],
         "declarations": _declarations(report),
     }
-    return json.dumps(bom, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(bom, indent=2)
 
 
 def sha256(value: str) -> str:

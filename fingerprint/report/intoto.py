@@ -7,7 +7,6 @@ and template together; both are lower-case hexadecimal SHA-256.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -20,7 +19,7 @@ from fingerprint.report.ci import pair
 from fingerprint.report.cyclonedx import sha256
 from fingerprint.report.schema import Access, Direction, Hypotheses, Kind, ModelPart, Report, SkippedPart
 from fingerprint.report.sides import both
-from fingerprint.text import safe_text
+from fingerprint.text import json_text, safe_text
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -151,7 +150,7 @@ def lineage_schema() -> dict[str, Any]:
 
 def _text(subject: list[dict[str, Any]], kind: str, predicate: dict[str, Any]) -> str:
     statement = {"_type": STATEMENT, "subject": subject, "predicateType": kind, "predicate": predicate}
-    return json.dumps(statement, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(statement, indent=2)
 
 
 def _described(part: ModelPart) -> Described:

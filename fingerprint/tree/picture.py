@@ -15,13 +15,16 @@ from fingerprint.text import safe_text
 from fingerprint.tree.model import Descent, FamilyTree, Node
 
 WIDTH = 720.0
-#: Rows of the reading tree: height, where names begin, and the room for the lines before them.
-_ROW, _NAMES, _LEFT = 24.0, 330.0, 8.0
+#: Rows of the reading tree: height, the farthest that names begin, what is left of the lines and between lines and names.
+_ROW, _NAMES, _LEFT, _LEADER = 24.0, 330.0, 8.0, 40.0
 _STEP, _STRETCH, _ENLARGED = 18.0, 60.0, 2.2
-_HUB, _RIM = 26.0, 250.0
-_LABELLED = 40
+_HUB, _RIM, _RIM_NAMED = 26.0, 250.0, 190.0
+#: Up to so many models have their names in the wheel; from so many on its lines are thin.
+_LABELLED, _DENSE = 100, 100
 _CHORDS = 60
-_SHOWN = 44
+#: Characters of a name in a row and in the wheel, and the widths of a character there and in what stands beside it.
+_SHOWN, _SHORT = 44, 24
+_WIDE, _SMALL = 7.6, 6.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,8 @@ def family(node: Node, descents: Mapping[str, Descent]) -> Markup:
     rows = iter(range(len(node.names)))
     placed = _place(node, 0.0, rows)
     reach = max(each.along for each in placed.walk())
-    scale = min(_ENLARGED, (_NAMES - 30 - _LEFT) / max(reach, 1.0))
+    scale = min(_ENLARGED, (_NAMES - _LEADER - _LEFT) / max(reach, 1.0))
+    names = _LEFT + reach * scale + _LEADER
     parts: list[str] = []
     for each in placed.walk():
         x = _LEFT + each.along * scale
@@ -55,7 +59,7 @@ def family(node: Node, descents: Mapping[str, Descent]) -> Markup:
         if each.node.children:
             parts += _fork(each, x, y)
         else:
-            parts += _leaf(each, x, y, descents)
+            parts += _leaf(each, x, y, names, descents)
     height = 16 + _ROW * len(node.names)
     label = f"Tree of {len(node.names)} models: {', '.join(node.names[:12])}"
     return _svg(WIDTH, height, label, parts)
@@ -68,19 +72,38 @@ def _fork(each: _Placed, x: float, y: float) -> list[str]:
     return found
 
 
-def _leaf(each: _Placed, x: float, y: float, descents: Mapping[str, Descent]) -> list[str]:
+def _leaf(each: _Placed, x: float, y: float, names: float, descents: Mapping[str, Descent]) -> list[str]:
     name = each.node.model or ""
+    shown = _cut(name, _SHOWN)
     parts = [
         f'<circle class="dot {each.node.kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>',
-        f'<line class="leader" x1="{x + 7:.1f}" y1="{y:.1f}" x2="{_NAMES - 6:.1f}" y2="{y:.1f}"/>',
+        f'<line class="leader" x1="{x + 7:.1f}" y1="{y:.1f}" x2="{names - 6:.1f}" y2="{y:.1f}"/>',
     ]
-    shown = escape(safe_text(name, limit=_SHOWN))
     origin = ""
     if name in descents:
-        known = " or ".join(safe_text(parent, limit=30) for parent in descents[name].parents[:2])
-        origin = f'<tspan class="origin" dx="8">made from {escape(known)}</tspan>'
-    parts.append(f'<text class="label" x="{_NAMES:g}" y="{y + 5:.1f}">{shown}{origin}</text>')
+        known = descents[name].parents
+        more = f" or {len(known) - 1} more" if len(known) > 1 else ""
+        room = int((WIDTH - names - _WIDE * len(shown) - 8) / _SMALL) - len("made from ") - len(more)
+        if room >= 8:
+            origin = f'<tspan class="origin" dx="8">made from {escape(_cut(known[0], room))}{more}</tspan>'
+    words = f"{escape(shown)}{origin}{_whole(name, descents)}"
+    parts.append(f'<text class="label" x="{names:.1f}" y="{y + 5:.1f}">{words}</text>')
     return parts
+
+
+def _whole(name: str, descents: Mapping[str, Descent]) -> str:
+    """What a reader sees who points at a name: all of it, and all that it was made from."""
+    known = " or ".join(safe_text(parent, limit=120) for parent in descents[name].parents[:6]) if name in descents else ""
+    return f"<title>{escape(safe_text(name, limit=300))}{escape(f', made from {known}') if known else ''}</title>"
+
+
+def _cut(name: str, limit: int) -> str:
+    """A name that fits, cut in its middle: its end tells brothers apart."""
+    shown = safe_text(name, limit=1000)
+    if len(shown) <= limit:
+        return shown
+    head = limit // 3
+    return f"{shown[:head]}…{shown[len(shown) - (limit - head - 1) :]}"
 
 
 def _place(node: Node, start: float, rows: Iterator[int]) -> _Placed:
@@ -99,24 +122,28 @@ def wheel(tree: FamilyTree) -> Markup:
     angle, unit = -pi / 2 + gap / 2, free / total
     parts: list[str] = []
     spots: dict[str, float] = {}
+    named = total <= _LABELLED
+    rim, size = _RIM_NAMED if named else _RIM, 3.5 if total < _DENSE else 2.4
     for number, node in enumerate(tree.families, start=1):
         rows = iter(range(len(node.names)))
         placed = _place(node, 0.0, rows)
-        turned = _Turn(start=angle, unit=unit, reach=max(each.along for each in placed.walk()))
+        turned = _Turn(start=angle, unit=unit, reach=max(each.along for each in placed.walk()), rim=rim, size=size)
         parts += turned.branches(placed)
         spots |= {each.node.model: turned.angle(each) for each in placed.walk() if each.node.model is not None}
         middle = angle + unit * len(node.names) / 2
-        parts.append(_spoke(middle, _RIM + (0 if total <= _LABELLED else 22), str(number), "number"))
+        parts.append(_number(middle, _HUB + 34 if named else rim + 22, str(number)))
         angle += unit * len(node.names) + gap
     for name in tree.strangers:
         spots[name] = angle + unit / 2
-        parts.append(_point(spots[name], _RIM, "dot open", 3.0))
+        parts.append(_point(spots[name], rim, "dot open", size))
         angle += unit
-    parts = [_chord(spots[tie.a], spots[tie.b]) for tie in tree.ties[:_CHORDS]] + parts
-    if total <= _LABELLED:
-        parts += [_name(spot, name) for name, spot in spots.items()]
+    parts = [_chord(spots[tie.a], spots[tie.b], rim) for tie in tree.ties[:_CHORDS]] + parts
+    if named:
+        parts += [_name(spot, name, rim) for name, spot in spots.items()]
     label = f"{total} models: {len(tree.families)} families, {len(tree.strangers)} models without a tie"
-    return _svg(WIDTH, WIDTH if total <= _LABELLED else 2 * _RIM + 80, label, parts, centre=True)
+    dense = total >= _DENSE
+    parts = ['<g class="dense">', *parts, "</g>"] if dense else parts
+    return _svg(WIDTH, WIDTH if named else 2 * rim + 80, label, parts, centre=True)
 
 
 def standalone(tree: FamilyTree) -> str:
@@ -137,14 +164,16 @@ class _Turn:
     start: float
     unit: float
     reach: float
+    rim: float
+    size: float
 
     def angle(self, each: _Placed) -> float:
         return self.start + self.unit * (each.across + 0.5)
 
     def radius(self, each: _Placed) -> float:
         if not each.parts:
-            return _RIM
-        return _HUB + 60 + (_RIM - _HUB - 90) * each.along / max(self.reach, 1.0)
+            return self.rim
+        return _HUB + 60 + (self.rim - _HUB - 90) * each.along / max(self.reach, 1.0)
 
     def branches(self, whole: _Placed) -> list[str]:
         found = []
@@ -160,7 +189,7 @@ class _Turn:
                     f'A{radius:.1f} {radius:.1f} 0 0 {sweep} {bend_x:.1f} {bend_y:.1f}L{end_x:.1f} {end_y:.1f}"/>'
                 )
             if not each.parts:
-                found.append(_point(self.angle(each), _RIM, f"dot {each.node.kind}", 3.5))
+                found.append(_point(self.angle(each), self.rim, f"dot {each.node.kind}", self.size))
         return found
 
 
@@ -173,27 +202,26 @@ def _point(angle: float, radius: float, kind: str, size: float) -> str:
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{size:g}"/>'
 
 
-def _spoke(angle: float, radius: float, what: str, kind: str) -> str:
-    x, y = _at(angle, radius if kind != "number" or radius > _RIM else _HUB + 34)
-    return _text(x, y + 5, what, kind, "middle")
+def _number(angle: float, radius: float, what: str) -> str:
+    x, y = _at(angle, radius)
+    return _text(x, y + 5, what, "number", "middle")
 
 
-def _name(angle: float, name: str) -> str:
+def _name(angle: float, name: str, rim: float) -> str:
     """A name that reads from left to right on both sides of the circle."""
-    x, y = _at(angle, _RIM + 10)
+    x, y = _at(angle, rim + 10)
     turn, anchor = angle * 180 / pi, "start"
     if cos(angle) < 0:
         turn, anchor = turn + 180, "end"
-    shown = escape(safe_text(name, limit=20))
     return (
         f'<text class="small" x="{x:.1f}" y="{y:.1f}" dy="4" text-anchor="{anchor}" '
-        f'transform="rotate({turn:.1f} {x:.1f} {y:.1f})">{shown}</text>'
+        f'transform="rotate({turn:.1f} {x:.1f} {y:.1f})">{escape(_cut(name, _SHORT))}{_whole(name, {})}</text>'
     )
 
 
-def _chord(first: float, second: float) -> str:
-    x1, y1 = _at(first, _RIM - 6)
-    x2, y2 = _at(second, _RIM - 6)
+def _chord(first: float, second: float, rim: float) -> str:
+    x1, y1 = _at(first, rim - 6)
+    x2, y2 = _at(second, rim - 6)
     return f'<path class="chord" d="M{x1:.1f} {y1:.1f}Q0 0 {x2:.1f} {y2:.1f}"/>'
 
 

@@ -21,7 +21,7 @@ from fingerprint.evidence.text import usable_answers
 from fingerprint.recording import Recording
 from fingerprint.stats import residual, sketches
 from fingerprint.stats.panelsketch import PanelSketch
-from fingerprint.verdict import ACCUSE, SMALLEST_PANEL, TEXT_TIE
+from fingerprint.verdict import ACCUSE, SMALLEST_PANEL, TEXT_TIE, TOPK_TIE
 
 Floats = NDArray[np.float64]
 FEATURE = "partial_tie"
@@ -165,7 +165,27 @@ def _partial_ties(
         times = np.bincount(rng.integers(0, prompts, prompts), minlength=prompts).astype(np.float64)
         found[draw] = _log_lrs(tier, panel_partials(grams.total(times), lineages))[upper]
     note = f"next-token distributions after {prompts} prompts, {len(lineages)} lineages regressed on each other"
-    return Ties(uncapped=uncapped, capped=np.clip(uncapped, *tier.bounds), replicates=found, notes=(note,))
+    return Ties(
+        uncapped=uncapped,
+        capped=_capped(uncapped, tier, TOPK_TIE),
+        replicates=_weakened(found, TOPK_TIE),
+        notes=(note,),
+    )
+
+
+def _capped(uncapped: Floats, tier: Tier, least: float) -> Floats:
+    """Ties within the bounds of their tier; one that is uncapped below ``least`` may not reach `ACCUSE` and ties nobody."""
+    capped = np.asarray(np.clip(uncapped, *tier.bounds), np.float64)
+    weak = uncapped < least
+    capped[weak] = np.minimum(capped[weak], _WEAK)
+    return capped
+
+
+def _weakened(replicates: NDArray[np.float32], least: float) -> NDArray[np.float32]:
+    """The same of replicates, in place."""
+    weak = replicates < least
+    replicates[weak] = np.minimum(replicates[weak], _WEAK)
+    return replicates
 
 
 def _log_lrs(tier: Tier, scores: Floats) -> Floats:
@@ -201,12 +221,12 @@ def ties_of_panel(panel: PanelSketch, tier: Tier, draws: int, rng: np.random.Gen
     replicates += uncapped[upper].astype(np.float32)
     replicates[:, ~known[upper]] = 0.0
     note = f"text of answers to {panel.answered.shape[1]} prompts"
-    capped = np.clip(uncapped, *tier.bounds)
-    # What text must show is more than what distributions must, so below it no tie may reach `ACCUSE`.
-    weak = uncapped < TEXT_TIE
-    capped[weak] = np.minimum(capped[weak], _WEAK)
-    replicates[replicates < TEXT_TIE] = np.minimum(replicates[replicates < TEXT_TIE], _WEAK)
-    return Ties(uncapped=uncapped, capped=capped, replicates=replicates, notes=(note,))
+    return Ties(
+        uncapped=uncapped,
+        capped=_capped(uncapped, tier, TEXT_TIE),
+        replicates=_weakened(replicates, TEXT_TIE),
+        notes=(note,),
+    )
 
 
 def _no_ties(models: int, draws: int, note: str) -> Ties:
