@@ -395,9 +395,8 @@ ROUNDING_SPREAD = (0.25, 0.33)
 SUPPORT = 0.7
 #: Text ties two models of a panel from a likelihood ratio of twenty on: panels differ in character.
 TEXT_TIE = 1.3
-#: Next-token distributions tie two lineages from a hundred on: in a panel of 103 small models, models of one architecture that
-#: read other texts reached ratios of ten often, and one in a hundred of all pairs without a tie exceeded them.
-TOPK_TIE = 2.0
+#: Next-token distributions from this many on: no more than `ACCUSE` itself.
+TOPK_TIE = 1.0
 
 
 def is_rounding(*, share: float, spread: float) -> bool:
