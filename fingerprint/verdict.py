@@ -400,6 +400,7 @@ ROUNDING_SPREAD = (0.25, 0.33)
 SUPPORT = 0.7
 #: Text ties two models of a panel from a likelihood ratio of twenty on: panels differ in character.
 TEXT_TIE = 1.3
+#: Next-token distributions from this many on: no more than `ACCUSE` itself.
 TOPK_TIE = 1.0
 
 
