@@ -19,7 +19,7 @@ from fingerprint.evidence.case import Case
 from fingerprint.evidence.crossscores import CrossScores, cross_scores
 from fingerprint.evidence.features import distribution_features
 from fingerprint.evidence.likelihood import likelihood_features
-from fingerprint.evidence.text import usable_answers
+from fingerprint.evidence.text import usable_answers, without_common
 from fingerprint.evidence.weights import weight_descent
 from fingerprint.recording import Recording
 from fingerprint.stats.divergence import jensen_shannon
@@ -78,7 +78,8 @@ class FeatureTable:
         """Views of the answers of all models. The rarity of a phrase is counted over the whole zoo, not per pair."""
         usable = [usable_answers(recording) for recording in self.recordings.values()]
         keys = sorted(set.intersection(*(set(found) for found in usable)))
-        return text_similarity([[found[key][0] for key in keys] for found in usable])[0]
+        kept, _ = without_common(usable)
+        return text_similarity([[found.get(key) for key in keys] for found in kept])[0]
 
     def _text(self, rows: Sequence[int]) -> dict[str, float]:
         views = {name: view[np.ix_(rows, rows)] for name, view in self._views.items()}
