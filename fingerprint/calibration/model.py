@@ -92,16 +92,23 @@ class Calibration(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLR:
-    """A log10 likelihood ratio: uncapped, and within the bounds, with its interval over prompts."""
+    """A log10 likelihood ratio: uncapped, and within the bounds, with its interval over prompts.
+
+    ``spread`` is the interval before the caps, over ``prompts`` prompts; 0 of them where it was not measured.
+    """
 
     tier: str
     value: float
     uncapped: float
     interval: tuple[float, float]
     bounds: tuple[float, float]
+    spread: tuple[float, float] = (0.0, 0.0)
+    prompts: int = 0
 
     @staticmethod
-    def bounded(tier: str, uncapped: float, interval: tuple[float, float], bounds: tuple[float, float]) -> LogLR:
+    def bounded(
+        tier: str, uncapped: float, interval: tuple[float, float], bounds: tuple[float, float], *, prompts: int = 0
+    ) -> LogLR:
         low, high = bounds
 
         def cap(value: float) -> float:
@@ -114,6 +121,8 @@ class LogLR:
             uncapped=round(uncapped, 4),
             interval=(ends[0], ends[1]),
             bounds=(round(low, 4), round(high, 4)),
+            spread=(min(interval), max(interval)),
+            prompts=prompts,
         )
 
 
