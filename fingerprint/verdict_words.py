@@ -133,8 +133,8 @@ def _more_probes(facts: Facts) -> str:
 
 def _two_digits(count: int) -> int:
     """Rounded up to two digits: an extrapolation knows no more."""
-    step = 10 ** max(0, len(str(count)) - 2)
-    return -(-count // step) * step
+    step = int(10 ** max(0, len(str(count)) - 2))
+    return math.ceil(count / step) * step
 
 
 def _weights(facts: Facts) -> list[str]:
