@@ -21,6 +21,8 @@ Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclu
 #: What the weights alone show; closed: there is nothing to see.
 Weights = Literal["copy", "descent", "independent", "unclear", "closed"]
 _EXACT_TESTS = ("tensor_places", "tensor_vectors")
+#: Methods whose interval is that of a calibrated feature.
+_INTERVAL_OF = {"overlap_margin": "overlap_margin", "shared_deviations": "contrast"}
 _LIKENESS = (*_EXACT_TESTS, "tensor_aligned", "weight_descent")
 Answer = Literal["yes", "no", "undecided"]
 Direction = Literal["suspect_from_reference", "reference_from_suspect", "undetermined"]
@@ -69,6 +71,10 @@ PANEL_ALPHA = 0.05
 DRIFT_P, DRIFT_MORE = 0.01, 0.02
 #: Control margin below which two distances of weights are not told apart.
 CLOSER = 0.95
+#: Who learned from whom is said from this z score of the asymmetry of texts on, and only of a pair called distilled. On
+#: the standard zoo it is then right for 34 of 34 students (11 stay open), of whom 44 in 45 are no better than their
+#: teachers; between two students of one teacher, which it cannot tell from these, it is never right.
+DIRECTION_Z = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +93,14 @@ def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -
     found = {item.method: item for item in evidence}
     weights = weights_say(case, found)
     if weights == "copy":
-        return _verdict(case, "same", _weights_lr(calibration, found), calibration, weights)
+        return _verdict(case, "same", _weights_lr(calibration, found), calibration, weights, found)
     if weights == "descent":
         only_start = _likeness(found) < DERIVED_LIKENESS
         kind: Kind = "related" if only_start or _sibling(found) else "derived"
-        return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights)
+        return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights, found)
     # Weights decide descent, behaviour decides learning: what the weights said is not counted again here.
     log_lr = _behaviour_lr(case, found, calibration)
-    return _verdict(case, _behaviour_kind(weights, log_lr), log_lr, calibration, weights)
+    return _verdict(case, _behaviour_kind(weights, log_lr), log_lr, calibration, weights, found)
 
 
 def weights_say(case: Case, found: Mapping[str, Evidence]) -> Weights:
@@ -192,28 +198,34 @@ def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
 def _behaviour_lr(case: Case, found: Mapping[str, Evidence], calibration: Calibration) -> LogLR:
     """The likelihood ratio of the strongest tier whose features are all there; tiers are never added up."""
     for name in ("topk", "text"):
-        tier = calibration.tiers.get(name)
-        sources = [item for item in found.values() if tier and set(item.features) & set(tier.features)]
+        needed = calibration.needs(name)
+        sources = [item for item in found.values() if set(item.features) & needed]
         features = {key: value for item in sources for key, value in item.features.items()}
-        if tier is None or not set(tier.features) <= set(features):
+        if not needed or not needed <= set(features):
             continue
-        uncapped = tier.log10_lr(features)
-        ends = [uncapped, uncapped]
-        main = found.get("partial_correlation") if name == "topk" else None
-        asked = max((item.n for item in sources), default=0)
-        if main and main.interval and tier.features[0] in main.features:
-            ends = [tier.log10_lr(_shifted(features, main, end)) for end in main.interval]
+        tier, uncapped = calibration.tiers[name], calibration.log10_lr(name, features)
+        ends = [calibration.log10_lr(name, features | _moved(sources, end)) for end in (0, 1)]
+        asked = max((item.n for item in sources if item.interval), default=0)
         bounds = (0.0, 0.0) if voided(case.suspect, case.reference, name) else _bounds(case, tier, calibration)
-        return LogLR.bounded(name, uncapped, (ends[0], ends[1]), bounds, prompts=asked if len(set(ends)) > 1 else 0)
+        return LogLR.bounded(name, uncapped, (ends[0], ends[1]), bounds, prompts=asked)
     return LogLR.bounded("none", 0.0, (0.0, 0.0), (0.0, 0.0))
 
 
-def _shifted(features: Mapping[str, float], main: Evidence, end: float) -> dict[str, float]:
-    """The features with the partial correlation at one end of its interval, the best control held fixed."""
+def _moved(sources: Sequence[Evidence], end: int) -> dict[str, float]:
+    """The features at one end of their methods' intervals, all at the same end: the widest that the ratio can be."""
     from math import atanh
 
-    moved = atanh(max(-0.999999, min(0.999999, end))) - main.features["partial_z"]
-    return {name: value + (moved if name.startswith("partial_") else 0.0) for name, value in features.items()}
+    moved: dict[str, float] = {}
+    for item in sources:
+        if item.interval is None:
+            continue
+        if item.method in _INTERVAL_OF:
+            moved[_INTERVAL_OF[item.method]] = item.interval[end]
+        if item.method == "partial_correlation":
+            # The best control is held fixed.
+            shift = atanh(max(-0.999999, min(0.999999, item.interval[end]))) - item.features["partial_z"]
+            moved |= {name: value + shift for name, value in item.features.items() if name.startswith("partial_")}
+    return moved
 
 
 def _bounds(case: Case, tier: Tier, calibration: Calibration) -> tuple[float, float]:
@@ -274,9 +286,19 @@ def _sibling(found: Mapping[str, Evidence]) -> bool:
     return min(between, default=1.0) < CLOSER
 
 
-def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration, weights: Weights) -> Verdict:
-    # A likelihood ratio is symmetric in what it says of direction; nothing measured so far decides it.
-    direction: Direction = "undetermined"
+def _direction(kind: Kind, found: Mapping[str, Evidence]) -> Direction:
+    """Who learned, by the asymmetry of texts; the likelihood ratio itself is symmetric."""
+    known = (item.features["text_asymmetry"] for item in found.values() if "text_asymmetry" in item.features)
+    z = next(known, 0.0) if kind == "distilled" else 0.0
+    if abs(z) < DIRECTION_Z:
+        return "undetermined"
+    return "suspect_from_reference" if z > 0 else "reference_from_suspect"
+
+
+def _verdict(
+    case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration, weights: Weights, found: Mapping[str, Evidence]
+) -> Verdict:
+    direction = _direction(kind, found)
     facts = verdict_words.Facts(
         kind=kind,
         weights=weights,
@@ -288,6 +310,7 @@ def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration, we
         derived_likeness=DERIVED_LIKENESS,
         accuse=(BEHAVIOUR_ACCUSE, ACCUSE_LOW),
         clear=CLEAR,
+        direction=direction,
     )
     return Verdict(
         kind=kind,

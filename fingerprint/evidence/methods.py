@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fingerprint.evidence.asymmetry import text_asymmetry
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.border import border_agreement
 from fingerprint.evidence.case import Case
@@ -10,6 +11,7 @@ from fingerprint.evidence.divergence import divergence
 from fingerprint.evidence.geometry import probe_geometry
 from fingerprint.evidence.known_base import known_base
 from fingerprint.evidence.likelihood import cross_likelihood
+from fingerprint.evidence.overlap import overlap_margin
 from fingerprint.evidence.ranks import rank_overlap
 from fingerprint.evidence.residuals import residual_correlation
 from fingerprint.evidence.temperature import tempered_divergence
@@ -22,6 +24,7 @@ def examine(case: Case) -> tuple[tuple[Evidence, ...], tuple[Skipped, ...]]:
     found: list[Evidence | Skipped] = [
         weight_descent(case),
         shared_deviations(case),
+        overlap_margin(case),
         divergence(case),
         tempered_divergence(case),
         *residual_correlation(case),
@@ -29,6 +32,7 @@ def examine(case: Case) -> tuple[tuple[Evidence, ...], tuple[Skipped, ...]]:
         rank_overlap(case),
         probe_geometry(case),
         *cross_likelihood(case),
+        text_asymmetry(case),
         *text_evidence(case),
         *known_base(case),
     ]
