@@ -236,10 +236,12 @@ def _bounds(case: Case, tier: Tier, calibration: Calibration) -> tuple[float, fl
 
 
 def _missing_controls(case: Case) -> int:
-    """How many controls there are too few: one must have the reference's tokenizer if the suspect has it too."""
-    shared = case.suspect.model.tokenizer == case.reference.model.tokenizer
-    alike = [control for control in case.controls if control.model.tokenizer == case.reference.model.tokenizer]
-    return max(FEWEST_CONTROLS - len(case.controls), int(shared and not alike))
+    """How many controls there are too few: different ones, one with the tokenizer of the reference if the suspect has it."""
+    sides = (case.suspect.model, case.reference.model)
+    named = {each.model.digest: each.model for each in case.controls}
+    others = [model for model in named.values() if model.digest not in {side.digest for side in sides}]
+    alike = [model for model in others if model.tokenizer == sides[1].tokenizer]
+    return max(FEWEST_CONTROLS - len(others), int(sides[0].tokenizer == sides[1].tokenizer and not alike))
 
 
 def _covered(case: Case, calibration: Calibration) -> bool:
