@@ -71,9 +71,9 @@ PANEL_ALPHA = 0.05
 DRIFT_P, DRIFT_MORE = 0.01, 0.02
 #: Control margin below which two distances of weights are not told apart.
 CLOSER = 0.95
-#: Who learned from whom is said from this z score of the asymmetry of texts on, and only of a pair called distilled. On
-#: the standard zoo it is then right for 34 of 34 students (11 stay open), of whom 44 in 45 are no better than their
-#: teachers; between two students of one teacher, which it cannot tell from these, it is never right.
+#: Who learned from whom, if one of the two did, is said from this z score of the asymmetry of texts on, and only of a
+#: pair called distilled. On the standard zoo it is then right for 34 of 34 students (11 stay open), of whom 44 in 45 are no
+#: better than their teachers. Two students of one teacher are not told from these: it names one of them, too.
 DIRECTION_Z = 3.0
 
 
@@ -236,7 +236,7 @@ def _bounds(case: Case, tier: Tier, calibration: Calibration) -> tuple[float, fl
 
 
 def _missing_controls(case: Case) -> int:
-    """How many controls there are too few: different ones, one with the tokenizer of the reference if the suspect has it."""
+    """How many controls there are too few: different ones, one of the sides' tokenizer if they share it."""
     sides = (case.suspect.model, case.reference.model)
     named = {each.model.digest: each.model for each in case.controls}
     others = [model for model in named.values() if model.digest not in {side.digest for side in sides}]

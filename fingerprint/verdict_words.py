@@ -56,10 +56,10 @@ _DIRECTIONS = {
     "reference_from_suspect": "If one of the two is the other's student, it is {r}.",
 }
 _DIRECTED = (
-    "The direction is read off who finds whose texts unlikely. Of the students it was measured on, all but one were no "
-    "better than their teachers, and it was right for 34 of the 34 that it decided (at least 90 % at 95 % confidence). Of "
-    "students that are better than their teachers nothing is known, and between two students of one teacher it means "
-    "nothing."
+    "The direction is read off who finds whose texts unlikely, and holds if one of the two learned from the other. It was "
+    "right for 34 of the 34 students that it decided (at least 90 % at 95 % confidence); all of these but one are no "
+    "better than their teachers, and of better ones nothing is known. Two students of one teacher get a direction too, "
+    "which then means nothing."
 )
 _SAME_SEED = (
     "Two training runs that began from the same random numbers (the same code, shapes and seed) and were kept apart since "
