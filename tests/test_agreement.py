@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -167,10 +168,15 @@ def test_scores_of_both_sides_give_the_asymmetry():
     assert isinstance(text_asymmetry(alone), Skipped)
 
 
+@cache
+def examined(*names: str) -> tuple[Case, tuple[Evidence, ...]]:
+    case = api.make_case([MODELS[name] for name in names], shipped.recordings())
+    return case, examine(case)[0]
+
+
 def with_direction(z: float) -> tuple[Case, list[Evidence]]:
     """The shipped student against its teacher, as if their texts had been scored."""
-    recordings = [MODELS[name] for name in ("student", "teacher", "twin", "twin-gpt2")]
-    case = api.make_case(recordings, shipped.recordings())
+    case, found = examined("student", "teacher", "twin", "twin-gpt2")
     asymmetry = Evidence(
         method="text_asymmetry",
         title="Asymmetry of texts",
@@ -182,7 +188,7 @@ def with_direction(z: float) -> tuple[Case, list[Evidence]]:
         n=100,
         features={"text_asymmetry": z},
     )
-    return case, [*examine(case)[0], asymmetry]
+    return case, [*found, asymmetry]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +215,7 @@ def test_the_direction_of_a_distilled_pair_follows_the_asymmetry_with_its_accura
 def test_nobody_but_a_distilled_pair_gets_a_direction():
     _, (*_, asymmetry) = with_direction(50.0)
     for names in (("student", "unrelated", "twin", "twin-gpt2"), ("finetune", "teacher", "twin", "twin-gpt2")):
-        case = api.make_case([MODELS[name] for name in names], shipped.recordings())
-        found = decide(case, [*examine(case)[0], asymmetry], calibration())
+        case, evidence = examined(*names)
+        found = decide(case, [*evidence, asymmetry], calibration())
         assert found.kind != "distilled"
         assert found.direction == "undetermined"
