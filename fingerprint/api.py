@@ -55,6 +55,7 @@ class Options:
     progress: Progress = silent
     sequential: float | None = None  # the level α at which to stop asking early
     seal: Seal | None = None  # what was fixed before; the report says whether it was kept
+    base: str | None = None  # spec of what the suspect was before it learned, if known; never a control
 
 
 def compare(
@@ -95,9 +96,11 @@ def compare(
         recordings = record(specs, options, memory)
     else:
         recordings, outcome = record_in_turn(specs, options, population)
-    case = with_findings(make_case(recordings, population, seed=options.settings.seed), specs)
+    base = None if options.base is None else record_base(options.base, recordings, options, memory)
+    case = with_findings(make_case(recordings, population, seed=options.settings.seed, base=base), specs)
     if save_to is not None:
-        save([replace(recordings[0], findings=case.suspect.findings), *recordings[1:]], save_to)
+        kept = [replace(recordings[0], findings=case.suspect.findings), *recordings[1:]]
+        save(kept if base is None else [*kept, base], save_to)
     evidence, skipped = examine(case)
     tensors, closed = recall_findings(case)
     evidence, skipped = (*(item.rounded() for item in tensors), *evidence), (*closed, *skipped)
@@ -117,19 +120,34 @@ def compare(
     return make_report(result, run)
 
 
-def make_case(recordings: Sequence[Recording], panel: Sequence[Recording], *, seed: int = 0) -> Case:
-    """Suspect, reference and controls, seen against the panel members that are none of them."""
+def make_case(
+    recordings: Sequence[Recording], panel: Sequence[Recording], *, seed: int = 0, base: Recording | None = None
+) -> Case:
+    """Suspect, reference and controls, seen against the panel members that are none of them.
+
+    Raises:
+        RecordingError: suspect and reference have no prompt in common.
+        UsageError: the suspect's base is also named as a control.
+
+    """
     if _keys(recordings[0]).isdisjoint(_keys(recordings[1])):
         # The same words under other system prompts: compared, and the verdict says what that is worth.
         recordings, panel = [without_system(r) for r in recordings], [without_system(r) for r in panel]
+        base = None if base is None else without_system(base)
     suspect, reference, *controls = recordings
     if _keys(suspect).isdisjoint(_keys(reference)):
         raise RecordingError(
             f"{suspect.model.name} and {reference.model.name} have no prompt in common.",
             hint="Record both with the same probe sets.",
         )
-    others = strangers([recording.model for recording in recordings], panel)
-    return Case(suspect=suspect, reference=reference, controls=tuple(controls), panel=others, seed=seed)
+    if base is not None and base.model.digest in {control.model.digest for control in controls}:
+        raise UsageError(
+            f"{base.model.name} is named as the suspect's base and as a control.",
+            hint="A base has an ancestor's likeness to the suspect: name other models as controls.",
+        )
+    known = recordings if base is None else [*recordings, base]
+    others = strangers([recording.model for recording in known], panel)
+    return Case(suspect=suspect, reference=reference, controls=tuple(controls), panel=others, seed=seed, base=base)
 
 
 def _keys(recording: Recording) -> set[str]:
@@ -154,6 +172,15 @@ def record(specs: Sequence[str], options: Options, memory: Memory | None = None)
     given, collectors = memory.gather(specs, options)
     recordings = given | memory.collect_all(collectors, sources.plan_for(list(given.values()), options))
     return sources.cross_scored([recordings[place] for place in range(len(specs))], collectors)
+
+
+def record_base(spec: str, recordings: Sequence[Recording], options: Options, memory: Memory | None = None) -> Recording:
+    """A recording of the suspect's base: read, or asked what the suspect was asked."""
+    given, collectors = (memory or Memory()).gather([spec], options)
+    if given:
+        return given[0]
+    plan, asked = sources.plan_for(recordings[:2], options), _keys(recordings[0])
+    return collectors[0].recording(replace(plan, probes=tuple(p for p in plan.probes if p.prompt.key in asked)))
 
 
 def record_in_turn(

@@ -10,16 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fingerprint import verdict_words
 from fingerprint.calibration.model import Calibration, LogLR, Tier
 from fingerprint.evidence.base import MIN_PROMPTS, Evidence
 from fingerprint.evidence.case import Case
-from fingerprint.evidence.protocol import mismatches, voided
+from fingerprint.evidence.protocol import voided
 from fingerprint.recording import Recording
 
 Kind = Literal["same", "derived", "distilled", "related", "unrelated", "inconclusive"]
 #: What the weights alone show; closed: there is nothing to see.
 Weights = Literal["copy", "descent", "independent", "unclear", "closed"]
 _EXACT_TESTS = ("tensor_places", "tensor_vectors")
+#: Methods whose interval is that of a calibrated feature.
+_INTERVAL_OF = {"overlap_margin": "overlap_margin", "shared_deviations": "contrast"}
 _LIKENESS = (*_EXACT_TESTS, "tensor_aligned", "weight_descent")
 Answer = Literal["yes", "no", "undecided"]
 Direction = Literal["suspect_from_reference", "reference_from_suspect", "undetermined"]
@@ -68,6 +71,10 @@ PANEL_ALPHA = 0.05
 DRIFT_P, DRIFT_MORE = 0.01, 0.02
 #: Control margin below which two distances of weights are not told apart.
 CLOSER = 0.95
+#: Who learned from whom, if one of the two did, is said from this z score of the asymmetry of texts on, and only of a
+#: pair called distilled. On the standard zoo it is then right for 34 of 34 students (11 stay open), of whom 44 in 45 are no
+#: better than their teachers. Two students of one teacher are not told from these: it names one of them, too.
+DIRECTION_Z = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +93,14 @@ def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -
     found = {item.method: item for item in evidence}
     weights = weights_say(case, found)
     if weights == "copy":
-        return _verdict(case, "same", _weights_lr(calibration, found), calibration, weights)
+        return _verdict(case, "same", _weights_lr(calibration, found), calibration, weights, found)
     if weights == "descent":
         only_start = _likeness(found) < DERIVED_LIKENESS
         kind: Kind = "related" if only_start or _sibling(found) else "derived"
-        return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights)
+        return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights, found)
     # Weights decide descent, behaviour decides learning: what the weights said is not counted again here.
     log_lr = _behaviour_lr(case, found, calibration)
-    return _verdict(case, _behaviour_kind(weights, log_lr), log_lr, calibration, weights)
+    return _verdict(case, _behaviour_kind(weights, log_lr), log_lr, calibration, weights, found)
 
 
 def weights_say(case: Case, found: Mapping[str, Evidence]) -> Weights:
@@ -192,41 +199,50 @@ def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
 def _behaviour_lr(case: Case, found: Mapping[str, Evidence], calibration: Calibration) -> LogLR:
     """The likelihood ratio of the strongest tier whose features are all there; tiers are never added up."""
     for name in ("topk", "text"):
-        tier = calibration.tiers.get(name)
-        sources = [item for item in found.values() if tier and set(item.features) & set(tier.features)]
+        needed = calibration.needs(name)
+        sources = [item for item in found.values() if set(item.features) & needed]
         features = {key: value for item in sources for key, value in item.features.items()}
-        if tier is None or not set(tier.features) <= set(features):
+        if not needed or not needed <= set(features):
             continue
-        uncapped = tier.log10_lr(features)
-        ends = [uncapped, uncapped]
-        main = found.get("partial_correlation") if name == "topk" else None
-        if main and main.interval and tier.features[0] in main.features:
-            ends = [tier.log10_lr(_shifted(features, main, end)) for end in main.interval]
+        tier, uncapped = calibration.tiers[name], calibration.log10_lr(name, features)
+        ends = [calibration.log10_lr(name, features | _moved(sources, end)) for end in (0, 1)]
+        asked = max((item.n for item in sources if item.interval), default=0)
         bounds = (0.0, 0.0) if voided(case.suspect, case.reference, name) else _bounds(case, tier, calibration)
-        return LogLR.bounded(name, uncapped, (ends[0], ends[1]), bounds)
+        return LogLR.bounded(name, uncapped, (ends[0], ends[1]), bounds, prompts=asked)
     return LogLR.bounded("none", 0.0, (0.0, 0.0), (0.0, 0.0))
 
 
-def _shifted(features: Mapping[str, float], main: Evidence, end: float) -> dict[str, float]:
-    """The features with the partial correlation at one end of its interval, the best control held fixed."""
+def _moved(sources: Sequence[Evidence], end: int) -> dict[str, float]:
+    """The features at one end of their methods' intervals, all at the same end: the widest that the ratio can be."""
     from math import atanh
 
-    moved = atanh(max(-0.999999, min(0.999999, end))) - main.features["partial_z"]
-    return {name: value + (moved if name.startswith("partial_") else 0.0) for name, value in features.items()}
+    moved: dict[str, float] = {}
+    for item in sources:
+        if item.interval is None:
+            continue
+        if item.method in _INTERVAL_OF:
+            moved[_INTERVAL_OF[item.method]] = item.interval[end]
+        if item.method == "partial_correlation":
+            # The best control is held fixed.
+            shift = atanh(max(-0.999999, min(0.999999, item.interval[end]))) - item.features["partial_z"]
+            moved |= {name: value + shift for name, value in item.features.items() if name.startswith("partial_")}
+    return moved
 
 
 def _bounds(case: Case, tier: Tier, calibration: Calibration) -> tuple[float, float]:
     """What the calibration supports for this case: nothing for models of another kind, no accusation without controls."""
     if not _covered(case, calibration) or any(_drifted(side) for side in (case.suspect, case.reference)):
         return 0.0, 0.0
-    return tier.bounds if _controlled(case) else (tier.bounds[0], 0.0)
+    return (tier.bounds[0], 0.0) if _missing_controls(case) else tier.bounds
 
 
-def _controlled(case: Case) -> bool:
-    """Whether enough controls were named, one of them with the reference's tokenizer if the suspect has it too."""
-    shared = case.suspect.model.tokenizer == case.reference.model.tokenizer
-    alike = [control for control in case.controls if control.model.tokenizer == case.reference.model.tokenizer]
-    return len(case.controls) >= FEWEST_CONTROLS and (bool(alike) or not shared)
+def _missing_controls(case: Case) -> int:
+    """How many controls there are too few: different ones, one of the sides' tokenizer if they share it."""
+    sides = (case.suspect.model, case.reference.model)
+    named = {each.model.digest: each.model for each in case.controls}
+    others = [model for model in named.values() if model.digest not in {side.digest for side in sides}]
+    alike = [model for model in others if model.tokenizer == sides[1].tokenizer]
+    return max(FEWEST_CONTROLS - len(others), int(sides[0].tokenizer == sides[1].tokenizer and not alike))
 
 
 def _covered(case: Case, calibration: Calibration) -> bool:
@@ -277,118 +293,39 @@ def _sibling(found: Mapping[str, Evidence]) -> bool:
     return min(between, default=1.0) < CLOSER
 
 
-_OWN_WEIGHTS = (
-    "{s} and {r} began from random weights of their own: neither is the other changed. Whether one learned from the other, "
-    "the evidence does not decide."
-)
-_ONE_START = (
-    "The weights of {s} and {r} descend from one initialisation, but neither is shown to be made from the other: they may "
-    "have a common parent, or little of a common start is left."
-)
-_SENTENCES: dict[Kind, str] = {
-    "same": "{s} has the same weights as {r}, apart from the number format they are stored in.",
-    "derived": "The weights of {s} and {r} descend from one training run: one was made from the other, or both from a "
-    "model that is not among the controls.",
-    "distilled": "{s} and {r} behave as if one had learned from the other, or both from a model that is not among the "
-    "controls, with weights of their own: the evidence is {x} times more probable if so than if they were unrelated models "
-    "of the same kind. It does not show who learned from whom.",
-    "related": "{s} and {r} have a common origin, but the evidence does not show who came from whom.",
-    "unrelated": "The evidence speaks against {s} deriving from {r}: it is {x} times more probable if they are "
-    "unrelated models of the same kind.",
-    "inconclusive": "The evidence does not decide whether {s} derives from {r}.",
-}
+def _direction(kind: Kind, found: Mapping[str, Evidence]) -> Direction:
+    """Who learned, by the asymmetry of texts; the likelihood ratio itself is symmetric."""
+    known = (item.features["text_asymmetry"] for item in found.values() if "text_asymmetry" in item.features)
+    z = next(known, 0.0) if kind == "distilled" else 0.0
+    if abs(z) < DIRECTION_Z:
+        return "undetermined"
+    return "suspect_from_reference" if z > 0 else "reference_from_suspect"
 
 
-def _verdict(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration, weights: Weights) -> Verdict:
-    factor = 10 ** abs(log_lr.value)
-    words = _SENTENCES[kind]
-    if kind == "inconclusive" and weights == "independent":
-        words = _OWN_WEIGHTS
-    elif kind == "related" and weights == "descent":
-        words = _ONE_START
-    sentence = words.format(
-        s=case.suspect.model.name, r=case.reference.model.name, x=f"{factor:.2g}" if factor < 100 else f"{factor:,.0f}"
+def _verdict(
+    case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration, weights: Weights, found: Mapping[str, Evidence]
+) -> Verdict:
+    direction = _direction(kind, found)
+    facts = verdict_words.Facts(
+        kind=kind,
+        weights=weights,
+        log_lr=log_lr,
+        covered=_covered(case, calibration),
+        drifted=tuple(_drifted(side) for side in (case.suspect, case.reference)),
+        missing_controls=_missing_controls(case),
+        fewest_controls=FEWEST_CONTROLS,
+        derived_likeness=DERIVED_LIKENESS,
+        accuse=(BEHAVIOUR_ACCUSE, ACCUSE_LOW),
+        clear=CLEAR,
+        direction=direction,
     )
-    # A likelihood ratio is symmetric in what it says of direction; nothing measured so far decides it.
-    direction: Direction = "undetermined"
     return Verdict(
         kind=kind,
         direction=direction,
-        sentence=sentence,
+        sentence=verdict_words.sentence(case, facts),
         log_lr=log_lr,
-        limits=(*_weights_limits(weights), *_limits(case, kind, log_lr, calibration)),
+        limits=tuple(verdict_words.limits(case, facts, calibration)),
     )
-
-
-_SAME_SEED = (
-    "Two training runs that began from the same random numbers (the same code, shapes and seed) and were kept apart since "
-    "have weights that descend from one initialisation too; below a likeness of {least} the two are not told apart."
-)
-
-
-def _weights_limits(weights: Weights) -> list[str]:
-    if weights == "independent":
-        return ["Independent initialisation found: this does not exclude distillation."]
-    if weights == "descent":
-        return [_SAME_SEED.format(least=DERIVED_LIKENESS)]
-    if weights == "unclear":
-        return ["The weights neither show a common descent nor exclude it."]
-    return []
-
-
-def _limits(case: Case, kind: Kind, log_lr: LogLR, calibration: Calibration) -> list[str]:
-    tier = calibration.tiers.get(log_lr.tier)
-    limits = []
-    if tier:
-        limits.append(
-            f"The likelihood ratio is capped at 10^{log_lr.bounds[0]:+.2f} and 10^{log_lr.bounds[1]:+.2f}, because the "
-            f"calibration has seen {tier.families} independent lineages only."
-        )
-    else:
-        limits.append("No calibrated likelihood ratio exists for the access that both sides give.")
-    if log_lr.tier in {"topk", "text"} and not _covered(case, calibration):
-        low, high = calibration.parameters
-        limits.append(
-            f"The calibration was fitted on models of {low:,} to {high:,} parameters; these models are not of that kind or "
-            "of unknown size, so no likelihood ratio is claimed from behaviour."
-        )
-    if not _controlled(case):
-        limits.append(
-            f"Fewer than {FEWEST_CONTROLS} controls were named. The population that stands in for them may "
-            "share neither data nor purpose with these models, and then common training data looks like descent: nothing "
-            "is claimed for derivation from behaviour: name models with --control."
-        )
-    else:
-        limits.append(
-            "The likelihood ratio holds if the named controls are alike to the reference: same data, same purpose."
-        )
-    if kind in {"unrelated", "inconclusive"}:
-        limits.append(
-            "Independent weights or different answers do not exclude distillation from a small share of outputs, "
-            "nor a common ancestor."
-        )
-    if kind in {"distilled", "derived", "related"}:
-        limits.append("The direction is not determined: the statistics are symmetric in suspect and reference.")
-    limits.extend(mismatch.sentence for mismatch in mismatches(case.suspect, case.reference))
-    limits.extend(_collection_limits(case))
-    return limits
-
-
-def _collection_limits(case: Case) -> list[str]:
-    """What went differently than asked while the two sides were recorded."""
-    limits = []
-    for side in (case.suspect, case.reference):
-        name, drift = side.model.name, side.drift
-        if drift is not None and _drifted(side):
-            limits.append(
-                f"{name} changed while it was recorded: its answers to the same {drift.prompts} questions moved by "
-                f"{drift.across:.2g} between beginning and end, by {drift.within:.2g} within the beginning "
-                f"(p = {drift.pvalue:.2g}). Nothing is claimed from such a recording: collect it again."
-            )
-        if side.model.kind == "server":
-            limits.append(f"Who {name} is was told by its server and could not be checked.")
-        limits.extend(f"{name}: {note.text}." for note in side.notes)
-    return limits
 
 
 # Family trees

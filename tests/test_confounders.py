@@ -63,6 +63,17 @@ def test_without_a_mismatch_the_student_is_found():
     assert decide(case, examine(case)[0], calibration()).log_lr.value > 0
 
 
+@pytest.mark.parametrize("controls", [("twin", "twin"), ("twin", "teacher"), ("twin", "student")])
+def test_a_control_named_twice_and_the_sides_themselves_do_not_count(controls):
+    student, teacher = map(behaviour_only, shipped_sides())
+    known = {recording.model.name: behaviour_only(recording) for recording in shipped.recordings()}
+    case = Case(suspect=student, reference=teacher, controls=tuple(known[name] for name in controls))
+    found = decide(case, examine(case)[0], calibration())
+    assert found.log_lr.bounds[1] == 0
+    assert found.kind in {"inconclusive", "unrelated"}
+    assert any("1 more control (--control)" in limit for limit in found.limits) or found.kind == "unrelated"
+
+
 def test_a_temperature_voids_texts_and_spares_distributions():
     student, teacher = shipped_sides()
     cold = replace(student, protocol=replace(student.protocol, temperature=0.0))

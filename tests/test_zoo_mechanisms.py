@@ -122,6 +122,7 @@ def test_strata_name_the_confounder(zoo):
     assert strata["p-teacher", "p-student"] == "descendant"
     assert strata["p-tuned", "p-int4"] == "siblings of one base"
     assert strata["p-student", "p-student-text"] == "common teacher"
+    assert strata["p-student", "p-tuned"] == strata["p-int4", "p-student-text"] == "kin of the teacher"
     assert strata["p-tasks", "p-teacher"] == "add_tasks"
 
 

@@ -103,10 +103,10 @@ def _lines(court: Court, tier: str, asked: Sequence[Question]) -> list[Line]:
     """The rankings of one tier; questions to which it has no answer for some candidate are left out."""
     found = []
     for question in asked:
-        calibration = court.calibration(*_near(court.zoo, question.suspect)).tiers.get(tier)
-        if calibration is None or not all(set(TIERS[tier]) <= set(each) for each in question.features.values()):
+        calibration = court.calibration(*_near(court.zoo, question.suspect))
+        if tier not in calibration.tiers or not all(set(TIERS[tier]) <= set(each) for each in question.features.values()):
             continue
-        ranking = [(name, calibration.log10_lr(features)) for name, features in question.features.items()]
+        ranking = [(name, calibration.log10_lr(tier, features)) for name, features in question.features.items()]
         found.append(
             Line(
                 suspect=question.suspect,

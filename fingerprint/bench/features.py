@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from fingerprint.errors import UsageError
 from fingerprint.evidence.align import Aligned, align
+from fingerprint.evidence.asymmetry import asymmetry_features
 from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
 from fingerprint.evidence.crossscores import CrossScores, cross_scores
 from fingerprint.evidence.features import distribution_features
 from fingerprint.evidence.likelihood import likelihood_features
-from fingerprint.evidence.text import usable_answers
+from fingerprint.evidence.text import usable_answers, without_common
 from fingerprint.evidence.weights import weight_descent
 from fingerprint.recording import Recording
 from fingerprint.stats.divergence import jensen_shannon
@@ -44,14 +45,26 @@ class FeatureTable:
 
         """
         rows = [self._place[name] for name in (suspect, reference, *controls)]
-        aligned = self.aligned.choose(rows)
+        scores = self.scores.choose(rows)
         return (
-            distribution_features(aligned)
-            | baseline_features(aligned)
-            | likelihood_features(self.scores.choose(rows))
+            self._distributions(rows)
+            | likelihood_features(scores)
+            | asymmetry_features(scores)
             | self._text(rows)
             | self._weights(suspect, reference)
         )
+
+    def _distributions(self, rows: Sequence[int]) -> dict[str, float]:
+        """What does not change if suspect and reference change places: computed once for both orders."""
+        key = (*sorted(rows[:2]), *rows[2:])
+        if key not in self._known:
+            aligned = self.aligned.choose(key)
+            self._known[key] = distribution_features(aligned) | baseline_features(aligned)
+        return self._known[key]
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, ...], dict[str, float]]:
+        return {}
 
     @cached_property
     def aligned(self) -> Aligned:
@@ -78,7 +91,8 @@ class FeatureTable:
         """Views of the answers of all models. The rarity of a phrase is counted over the whole zoo, not per pair."""
         usable = [usable_answers(recording) for recording in self.recordings.values()]
         keys = sorted(set.intersection(*(set(found) for found in usable)))
-        return text_similarity([[found[key][0] for key in keys] for found in usable])[0]
+        kept, _ = without_common(usable)
+        return text_similarity([[found.get(key) for key in keys] for found in kept])[0]
 
     def _text(self, rows: Sequence[int]) -> dict[str, float]:
         views = {name: view[np.ix_(rows, rows)] for name, view in self._views.items()}

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from fingerprint import recording_file
 from fingerprint.bench.baselines import Baselines
 from fingerprint.bench.features import FeatureTable
-from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs, population_bounds
-from fingerprint.calibration.model import Calibration, Tier
+from fingerprint.calibration.fit import LabelledPair, fit_tier, fit_weakest, left_out_log_lrs, population_bounds
+from fingerprint.calibration.model import PARTS, Calibration, Tier
 from fingerprint.errors import UsageError
 from fingerprint.recording import Recording
 from fingerprint.zoo.card import Card
@@ -28,7 +28,8 @@ Floats = NDArray[np.float64]
 Say = Callable[[str], None]
 #: The features of each behavioural tier: what the calibration of that tier is fitted on.
 TIERS: dict[str, tuple[str, ...]] = {
-    "topk": ("partial_z", "partial_margin"),
+    "topk": tuple(PARTS["topk"].values()),
+    "residual": ("partial_z", "partial_margin"),
     "likelihood": ("cross_text",),
     "fused": ("partial_z", "partial_margin", "contrast", "cross_text"),
     "text": ("text_z",),
@@ -122,7 +123,7 @@ def eligible(scored: Sequence[Scored], names: Sequence[str]) -> list[Scored]:
 
 def left_out(scored: Sequence[Scored], names: tuple[str, ...]) -> Floats:
     """Natural-log LR of every eligible pair, from pairs that touch neither of its pedigrees."""
-    return left_out_log_lrs(labelled(scored, names), names)
+    return left_out_log_lrs(labelled(scored, names), names, weakest=names == TIERS["topk"])
 
 
 def calibrate(
@@ -135,11 +136,14 @@ def calibrate(
     parents = {parent for card in cards.values() for parent in card.parents}
     counts = {"families": len(independent), "related_families": len(parents & set(independent))}
     sizes = [card.parameters for card in cards.values()]
-    tiers = {
-        tier: fit_tier(labelled(kept, names), names, **counts)
-        for tier, names in TIERS.items()
-        if len({pair.related for pair in labelled(kept, names)}) == 2
-    }
+    tiers: dict[str, Tier] = {}
+    for tier, names in TIERS.items():
+        pairs = labelled(kept, names)
+        if len({pair.related for pair in pairs}) == 2:
+            in_parts = tier in PARTS
+            tiers |= (
+                fit_weakest(pairs, PARTS[tier], tier, **counts) if in_parts else {tier: fit_tier(pairs, names, **counts)}
+            )
     return Calibration(
         id=name,
         date=date,

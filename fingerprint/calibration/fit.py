@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.calibration.metrics import cllr, cllr_min, elub
-from fingerprint.calibration.model import Stratum, Tier, Tippett
+from fingerprint.calibration.model import WEAKEST, Stratum, Tier, Tippett
 
 Floats = NDArray[np.float64]
 _QUANTILES = 101
@@ -29,9 +29,10 @@ class LabelledPair:
     stratum: str = ""
 
 
-def left_out_log_lrs(pairs: Sequence[LabelledPair], names: tuple[str, ...]) -> Floats:
+def left_out_log_lrs(pairs: Sequence[LabelledPair], names: tuple[str, ...], *, weakest: bool = False) -> Floats:
     """Natural-log LR of every pair from a calibration fitted without the families of its sides, shape (pairs,).
 
+    ``weakest``: each feature is calibrated alone, and the smallest ratio once more, all on the same other families.
     Where nothing is left to fit on, the ratio is 1 (0 here), which says nothing.
     """
     found = np.zeros(len(pairs))
@@ -40,18 +41,53 @@ def left_out_log_lrs(pairs: Sequence[LabelledPair], names: tuple[str, ...]) -> F
         rest = [pair for pair, families in zip(pairs, sides, strict=True) if not families & left]
         if len({pair.related for pair in rest}) < 2:
             continue
-        mean, scale, weights, intercept = _logistic(rest, names)
+        score = _fitted(rest, names, weakest=weakest)
         for place, pair in enumerate(pairs):
             if sides[place] == left:
-                found[place] = intercept + float(weights @ ((_row(pair, names) - mean) / scale))
+                found[place] = score(pair.features)
     return found
+
+
+def _fitted(
+    pairs: Sequence[LabelledPair], names: tuple[str, ...], *, weakest: bool
+) -> Callable[[Mapping[str, float]], float]:
+    """A natural-log LR of features, fitted on these pairs."""
+    if not weakest:
+        mean, scale, weights, intercept = _logistic(pairs, names)
+        return lambda features: intercept + float(weights @ ((np.array([features[n] for n in names]) - mean) / scale))
+    parts = [_fitted(pairs, (name,), weakest=False) for name in names]
+
+    def least(features: Mapping[str, float]) -> dict[str, float]:
+        return {WEAKEST: min(part(features) for part in parts)}
+
+    top = _fitted([replace(pair, features=least(pair.features)) for pair in pairs], (WEAKEST,), weakest=False)
+    return lambda features: top(least(features))
+
+
+def fit_weakest(
+    pairs: Sequence[LabelledPair], parts: Mapping[str, str], name: str, *, families: int, related_families: int
+) -> dict[str, Tier]:
+    """A tier in which several methods must agree, and its parts: tier name → the feature that it has for itself."""
+    counts = {"families": families, "related_families": related_families}
+    tiers = {part: fit_tier(pairs, (feature,), **counts) for part, feature in parts.items()}
+    least = [
+        replace(pair, features={WEAKEST: min(tier.log10_lr(pair.features) for tier in tiers.values())}) for pair in pairs
+    ]
+    tested = left_out_log_lrs(pairs, tuple(parts.values()), weakest=True)
+    return {name: _tier(least, (WEAKEST,), tested, families, related_families), **tiers}
 
 
 def fit_tier(pairs: Sequence[LabelledPair], names: tuple[str, ...], *, families: int, related_families: int) -> Tier:
     """A tier of the calibration. ``families`` counts independent lineages, which bound what an LR may claim."""
+    return _tier(pairs, names, left_out_log_lrs(pairs, names), families, related_families)
+
+
+def _tier(
+    pairs: Sequence[LabelledPair], names: tuple[str, ...], tested: Floats, families: int, related_families: int
+) -> Tier:
+    """The tier fitted on all pairs, with what their left-out natural-log LRs say of it."""
     mean, scale, weights, intercept = _logistic(pairs, names)
     truth = np.array([pair.related for pair in pairs])
-    tested = left_out_log_lrs(pairs, names)
     low, high = elub(tested[truth], tested[~truth])
     return Tier(
         features=names,

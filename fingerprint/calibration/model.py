@@ -17,6 +17,11 @@ from fingerprint.errors import UsageError
 from fingerprint.text import safe_text
 
 SHIPPED = "zoo.json"
+#: The one feature of a tier in which several methods must agree: the smallest log10 LR of its parts.
+WEAKEST = "weakest"
+#: Such tiers: their parts, each a tier of its own with one feature. Ratios of methods on the same answers are not
+#: independent, so they are never added; the smallest is calibrated once more.
+PARTS: dict[str, dict[str, str]] = {"topk": {"overlap": "overlap_margin", "contrast": "contrast"}}
 #: The package's own population stretches this far in model size before a likelihood ratio is refused.
 _REACH = 10.0
 
@@ -84,6 +89,20 @@ class Calibration(BaseModel):
         # The curves describe how the formula did; what is computed with it does not depend on them.
         return digest(self.model_dump(mode="json", exclude={"tiers": {"__all__": {"tippett", "strata"}}}))
 
+    def needs(self, name: str) -> frozenset[str]:
+        """The features that a tier is computed from; none where there is no such tier."""
+        if name not in self.tiers:
+            return frozenset()
+        own = frozenset(self.tiers[name].features)
+        return frozenset(PARTS[name].values()) if own == {WEAKEST} else own
+
+    def log10_lr(self, name: str, features: Mapping[str, float]) -> float:
+        """Uncapped log10 likelihood ratio of a tier, from all features that it needs."""
+        tier = self.tiers[name]
+        if tier.features == (WEAKEST,):
+            features = {WEAKEST: min(self.tiers[part].log10_lr(features) for part in PARTS[name])}
+        return tier.log10_lr(features)
+
     def covers(self, parameters: int) -> bool:
         """Whether a model of this size (0: unknown) is like those of the population."""
         low, high = self.parameters
@@ -92,16 +111,23 @@ class Calibration(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLR:
-    """A log10 likelihood ratio: uncapped, and within the bounds, with its interval over prompts."""
+    """A log10 likelihood ratio: uncapped, and within the bounds, with its interval over prompts.
+
+    ``spread`` is the interval before the caps, over ``prompts`` prompts; 0 of them where it was not measured.
+    """
 
     tier: str
     value: float
     uncapped: float
     interval: tuple[float, float]
     bounds: tuple[float, float]
+    spread: tuple[float, float] = (0.0, 0.0)
+    prompts: int = 0
 
     @staticmethod
-    def bounded(tier: str, uncapped: float, interval: tuple[float, float], bounds: tuple[float, float]) -> LogLR:
+    def bounded(
+        tier: str, uncapped: float, interval: tuple[float, float], bounds: tuple[float, float], *, prompts: int = 0
+    ) -> LogLR:
         low, high = bounds
 
         def cap(value: float) -> float:
@@ -114,6 +140,8 @@ class LogLR:
             uncapped=round(uncapped, 4),
             interval=(ends[0], ends[1]),
             bounds=(round(low, 4), round(high, 4)),
+            spread=(min(interval), max(interval)),
+            prompts=prompts,
         )
 
 

@@ -29,6 +29,7 @@ def zoo(
         Path | None, typer.Option("--calibration", help="Also fit a calibration on the whole zoo and write it here.")
     ] = None,
     date: Annotated[str, typer.Option("--date", help="Date to put into the calibration.")] = "",
+    name: Annotated[str, typer.Option("--name", help="Its identifier.", show_default="zoo-DATE")] = "",
     power: Annotated[bool, typer.Option("--power/--no-power", help="Repeat with fewer prompts.")] = True,
 ) -> None:
     """Error rates on a zoo, whole pedigrees left out; and the calibration that its pairs support."""
@@ -38,7 +39,7 @@ def zoo(
     found = bench.read_zoo(folder)
     scored = bench.score_pairs(found, common.say)
     if calibration is not None:
-        fitted = bench.calibrate(found, scored, name=f"zoo-{date or 'undated'}", date=date)
+        fitted = bench.calibrate(found, scored, name=name or f"zoo-{date or 'undated'}", date=date)
         common.write_text(_with_panel(fitted, calibration).model_dump_json(indent=2) + "\n", calibration)
     table = suite.measure(found, scored, common.say, with_power=power)
     text = json.dumps(table, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -171,6 +172,20 @@ def sequential(
     from fingerprint.bench import sequential as bench
 
     text = json.dumps(bench.run(folder, common.say, alpha=alpha), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
+@app.command("direction")
+def direction(
+    folder: ZooArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+) -> None:
+    """Statistics for who learned from whom, and what confounds them; none is used by a verdict."""
+    from fingerprint.bench import direction as bench
+
+    text = json.dumps(bench.run(folder, common.say), indent=2) + "\n"
     if output is not None:
         common.write_text(text, output)
     sys.stdout.write(text)

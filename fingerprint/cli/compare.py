@@ -37,6 +37,9 @@ def compare(
     panel: Annotated[
         Path | None, typer.Option("--panel", help="Folder of recordings that stand for the population.")
     ] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", help="What the suspect was before it learned, if known; never a control.")
+    ] = None,
     probes: common.ProbesOption = "all",
     json_out: Annotated[bool, typer.Option("--json", help="JSON to stdout instead of the report for people.")] = False,
     output: common.OutputOption = None,
@@ -93,7 +96,7 @@ def compare(
     if dry_run:
         from fingerprint.cli.plan import print_plan
 
-        print_plan(specs, options, price_in=price_in, price_out=price_out, json_out=json_out)
+        print_plan([*specs, base] if base else specs, options, price_in=price_in, price_out=price_out, json_out=json_out)
         return
     sealed = read_seal(seal) if seal else None
     found = api.compare(
@@ -101,7 +104,7 @@ def compare(
         reference,
         controls=control or [],
         panel=panel,
-        options=replace(options, prior=prior, sequential=alpha if sequential else None, seal=sealed),
+        options=replace(options, prior=prior, sequential=alpha if sequential else None, seal=sealed, base=base),
         save_to=recordings,
     )
     deliver(found, json_out=json_out, output=output or [])

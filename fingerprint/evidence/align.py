@@ -20,6 +20,8 @@ from fingerprint.stats import affinity
 ALPHABET = 513
 Context = tuple[str, int]
 Floats = NDArray[np.float64]
+#: Ranks that are kept of each list.
+DEPTH = 20
 _ENOUGH = 0.8  # a control must have answered this share of the contexts that suspect and reference share
 
 
@@ -29,7 +31,8 @@ class Aligned:
 
     ``probabilities`` (models, contexts, symbols) are over next visible bytes; ``tokens`` and ``bytes_`` are affinities
     (prompts, models, models) over token strings and over those bytes; ``prompts`` numbers each context's prompt;
-    ``tokenizers`` holds each model's tokenizer digest, empty where it is unknown.
+    ``ranks`` (models, contexts, depth) are numbers of the likeliest tokens in order, the same for the same bytes, −1
+    where a list ends; ``tokenizers`` holds each model's tokenizer digest, empty where it is unknown.
     """
 
     probabilities: NDArray[np.float32]
@@ -37,6 +40,7 @@ class Aligned:
     used: tuple[int, ...]
     tokens: Floats
     bytes_: Floats
+    ranks: NDArray[np.int32]
     tokenizers: tuple[str, ...]
 
     @property
@@ -57,6 +61,7 @@ class Aligned:
             used=tuple(range(len(rows) - 2)),
             tokens=self.tokens[square],
             bytes_=self.bytes_[square],
+            ranks=self.ranks[list(rows)],
             tokenizers=tuple(self.tokenizers[row] for row in rows),
         )
 
@@ -67,6 +72,16 @@ class Lists:
 
     ids: NDArray[np.int32]
     masses: NDArray[np.float32]
+
+    def ranks(self) -> NDArray[np.int32]:
+        """Numbers of the likeliest tokens, (contexts, at most `DEPTH`), −1 for unused places and repeated bytes."""
+        width = min(DEPTH, self.ids.shape[1])
+        order = np.argsort(-self.masses, axis=1, kind="stable")[:, :width]
+        top, found = np.take_along_axis(self.ids, order, axis=1), np.full((len(self.ids), DEPTH), -1, dtype=np.int32)
+        again = (np.tril(top[:, :, None] == top[:, None, :], -1)).any(axis=2)
+        unused = np.take_along_axis(self.masses, order, axis=1) <= 0
+        found[:, :width] = np.where(again | unused, -1, top)
+        return found
 
 
 class Vocabulary(dict[str, int]):
@@ -166,6 +181,7 @@ def _aligned(
         used=tuple(used),
         tokens=affinity.of_lists([each.ids for each in lists], [each.masses for each in lists], prompts),
         bytes_=affinity.of_tables(probabilities, prompts),
+        ranks=np.stack([each.ranks() for each in lists]),
         tokenizers=tuple(model.model.tokenizer for model in models),
     )
 

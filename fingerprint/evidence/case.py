@@ -13,13 +13,17 @@ from fingerprint.recording import Recording
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One comparison: suspect and reference, declared controls, and the population they are seen against."""
+    """One comparison: suspect and reference, declared controls, and the population they are seen against.
+
+    ``base`` is what the suspect was before it learned, where that is known; it is never a control.
+    """
 
     suspect: Recording
     reference: Recording
     controls: tuple[Recording, ...] = ()
     panel: tuple[Recording, ...] = ()
     seed: int = 0
+    base: Recording | None = None
 
     @property
     def others(self) -> tuple[Recording, ...]:

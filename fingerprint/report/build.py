@@ -83,6 +83,7 @@ def build_result(
         examples=examples(case),
         protocol_differences=tuple(each.what for each in mismatches(case.suspect, case.reference)),
         panel_recordings=tuple(recording.digest for recording in case.panel),
+        base=None if case.base is None else _model(case.base),
     )
 
 

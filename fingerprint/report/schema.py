@@ -237,6 +237,7 @@ class Result(_Part):
     panel_recordings: tuple[str, ...] = Field(default=(), description="Digests of the panel's recordings, in order.")
     examples: tuple[ExamplePart, ...] = ()
     seal: SealPart | None = None
+    base: ModelPart | None = Field(default=None, description="What the suspect was before, if named; never a control.")
 
 
 class Run(_Part):

@@ -148,6 +148,8 @@ def _population(result: Result) -> Iterator[RenderableType]:
         yield _item(f"control: {_model(control)}")
     if not result.controls:
         yield _item("control: none was named")
+    if result.base is not None:
+        yield _item(f"base of the suspect: {_model(result.base)}")
     if result.panel:
         yield _item("panel: " + ", ".join(words.name(member) for member in result.panel))
 

@@ -28,7 +28,7 @@ from fingerprint.verdict import decide
 
 #: Parts that only the recordings can give again.
 _FROM_RECORDINGS = {"suspect", "reference", "controls", "panel", "panel_recordings", "noise_floor", "guardrails"}
-_FROM_RECORDINGS |= {"examples", "skipped", "seal", "sequential"}
+_FROM_RECORDINGS |= {"examples", "skipped", "seal", "sequential", "base"}
 #: Prompts whose two sides went through different channels are shown by one.
 _COMMON = "a prompt in common"
 
@@ -166,7 +166,8 @@ def _case(result: Result, recordings: Sequence[Recording]) -> Case:
         find(part.recording, part.name) for part in (result.suspect, result.reference, *result.controls)
     )
     panel = tuple(find(wanted, name) for wanted, name in zip(digests, result.panel, strict=False))
-    return Case(suspect=suspect, reference=reference, controls=tuple(controls), panel=panel, seed=result.seed)
+    base = None if result.base is None else find(result.base.recording, result.base.name)
+    return Case(suspect=suspect, reference=reference, controls=tuple(controls), panel=panel, seed=result.seed, base=base)
 
 
 def _compared(

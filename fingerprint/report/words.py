@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Prose may be longer than a name, but nothing foreign is shown without end.
 PROSE = 900
 #: Effects that shrink as two models come closer; on all others larger means more alike.
-LOWER_IS_CLOSER = frozenset({"divergence"})
+LOWER_IS_CLOSER = frozenset({"divergence", "tempered_divergence"})
 
 HEADLINES: dict[Kind, str] = {
     "same": "Same weights",

@@ -21,6 +21,8 @@ SAME_DATA = frozenset(
         "student of a same-data twin",
     }
 )
+#: A student, and a model that was made from its teacher's weights.
+KIN_OF_TEACHER = "kin of the teacher"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +121,12 @@ def all_pairs(cards: Mapping[str, Card]) -> list[Pair]:
 def _kinship(cards: Mapping[str, Card], first: str, second: str) -> str:
     if first in ancestors(cards, second):
         return "descendant"
-    common = (weight_ancestors(cards, first) | {first}) & (weight_ancestors(cards, second) | {second})
-    return "siblings of one base" if common else "common teacher"
+    mine, theirs = ({model} | weight_ancestors(cards, model) for model in (first, second))
+    if mine & theirs:
+        return "siblings of one base"
+    # A fine-tune or a rounding of the teacher is nearly the teacher; two students of one teacher are not.
+    near = mine & ancestors(cards, second) or theirs & ancestors(cards, first)
+    return KIN_OF_TEACHER if near else "common teacher"
 
 
 def _confounder(cards: Mapping[str, Card], first: str, second: str) -> str:
