@@ -57,7 +57,7 @@ _DIRECTIONS = {
 }
 _DIRECTED = (
     "The direction is read off who finds whose texts unlikely, and holds if one of the two learned from the other. It was "
-    "right for 34 of the 34 students that it decided (at least 90 % at 95 % confidence); all of these but one are no "
+    "right for 34 of the 34 students that it decided (at least 89 % at 95 % confidence); all of these but one are no "
     "better than their teachers, and of better ones nothing is known. Two students of one teacher get a direction too, "
     "which then means nothing."
 )

@@ -17,6 +17,7 @@ from fingerprint.stats import cka
 from fingerprint.stats.residual import FLOOR
 
 Floats = NDArray[np.float64]
+_ROUNDS, _GROUPS = 99, 10  # a matrix of all probes is made anew for each
 
 
 def probe_geometry(case: Case) -> Evidence | Skipped:
@@ -29,7 +30,7 @@ def probe_geometry(case: Case) -> Evidence | Skipped:
     grams = [rows @ rows.T for rows in features(aligned)]
     centred = [cka.u_centred(gram) for gram in grams]
     values = [cka.alignment(centred[0], other) for other in centred[1:]]
-    spread = 1.96 * cka.jackknife(grams[0], grams[1])
+    spread = 1.96 * cka.jackknife(grams[0], grams[1], groups=_GROUPS)
     return Evidence(
         method="probe_geometry",
         title="Geometry of probes (CKA)",
@@ -37,7 +38,7 @@ def probe_geometry(case: Case) -> Evidence | Skipped:
         statistic=values[0],
         effect=values[0],
         interval=(max(-1.0, values[0] - spread), min(1.0, values[0] + spread)),
-        pvalue=cka.permutation_pvalue(centred[0], centred[1], seed=case.seed),
+        pvalue=cka.permutation_pvalue(centred[0], centred[1], seed=case.seed, rounds=_ROUNDS),
         n=aligned.prompt_count,
         note="p: probes of one side permuted, which any two models of a language refute; look at the controls",
         controls={case.labels[place]: value for place, value in zip(aligned.used, values[1:], strict=True)},

@@ -25,6 +25,7 @@ from fingerprint.stats.textgrams import constants, says_nothing
 from fingerprint.stats.textsim import pair_scores
 
 Floats = NDArray[np.float64]
+Opened = tuple[list[str], list[dict[str, str]], str]
 #: Balding–Nichols: co-ancestry θ bounds what one match is worth at 1/θ; ε is the chance that a relation does not show.
 THETA, EPSILON = 0.05, 0.5
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
@@ -99,10 +100,11 @@ def text_evidence(case: Case) -> list[Evidence | Skipped]:
     if len(common) < MIN_PROMPTS:
         reason = f"only {len(common)} prompts answered by both, {MIN_PROMPTS} needed"
         return [Skipped(method=name, reason=reason) for name in names]
-    return [_contrast(case), _rarity(case), _ngrams(case, common)]
+    opened = _opened(case)
+    return [_contrast(case, opened), _rarity(case, opened), _ngrams(case, common)]
 
 
-def _opened(case: Case) -> tuple[list[str], list[dict[str, str]], str]:
+def _opened(case: Case) -> Opened:
     """Prompts that count, the openings of suspect, reference and others, and a note on the prompts that do not."""
     tables = [modal_openings(model) for model in (case.suspect, case.reference, *case.others)]
     common = common_answers(tables[1:])
@@ -120,9 +122,9 @@ def _matches(keys: list[str], tables: list[dict[str, str]]) -> tuple[Floats, Flo
     return hits, np.array(rows, dtype=np.float64).reshape(len(rows), len(keys))
 
 
-def _contrast(case: Case) -> Evidence | Skipped:
+def _contrast(case: Case, opened: Opened) -> Evidence | Skipped:
     """McNemar per control on discordant prompts, and the rank of the reference among the controls."""
-    keys, tables, left_out = _opened(case)
+    keys, tables, left_out = opened
     if len(keys) < MIN_PROMPTS:
         return Skipped(method="control_contrast", reason=_few(keys, left_out))
     hits, rivals = _matches(keys, tables)
@@ -151,11 +153,11 @@ def _contrast(case: Case) -> Evidence | Skipped:
     )
 
 
-def _rarity(case: Case) -> Evidence | Skipped:
+def _rarity(case: Case, opened: Opened) -> Evidence | Skipped:
     """Balding–Nichols (1994) log likelihood ratio per prompt: a match counts by the rarity of the answer."""
     if len(case.others) < _FEWEST_OTHERS:
         return Skipped(method="rarity_match", reason=f"needs {_FEWEST_OTHERS} controls or panel models for frequencies")
-    counted, (mine, theirs, *tables), left_out = _opened(case)
+    counted, (mine, theirs, *tables), left_out = opened
     keys = [key for key in counted if sum(key in table for table in tables) >= _FEWEST_OTHERS]
     if len(keys) < MIN_PROMPTS:
         return Skipped(method="rarity_match", reason=_few(keys, left_out))
