@@ -27,7 +27,6 @@ class Facts:
     derived_likeness: float
     accuse: tuple[float, float]
     clear: float
-    direction: str = "undetermined"
 
 
 _OWN_WEIGHTS = (
@@ -44,23 +43,12 @@ _SENTENCES = {
     "model that is not among the controls.",
     "distilled": "{s} and {r} behave as if one had learned from the other, or both from a model that is not among the "
     "controls, with weights of their own: the evidence is {x} times more probable if so than if they were unrelated models "
-    "of the same kind. {d}",
+    "of the same kind. It does not show who learned from whom.",
     "related": "{s} and {r} have a common origin, but the evidence does not show who came from whom.",
     "unrelated": "The evidence speaks against {s} deriving from {r}: it is {x} times more probable if they are "
     "unrelated models of the same kind.",
     "inconclusive": "The evidence does not decide whether {s} derives from {r}.",
 }
-_DIRECTIONS = {
-    "undetermined": "It does not show who learned from whom.",
-    "suspect_from_reference": "If one of the two is the other's student, it is {s}.",
-    "reference_from_suspect": "If one of the two is the other's student, it is {r}.",
-}
-_DIRECTED = (
-    "The direction is read off who finds whose texts unlikely, and holds if one of the two learned from the other. It was "
-    "right for 34 of the 34 students that it decided (at least 89 % at 95 % confidence); all of these but one are no "
-    "better than their teachers, and of better ones nothing is known. Two students of one teacher get a direction too, "
-    "which then means nothing."
-)
 _SAME_SEED = (
     "Two training runs that began from the same random numbers (the same code, shapes and seed) and were kept apart since "
     "have weights that descend from one initialisation too; below a likeness of {least} the two are not told apart."
@@ -78,7 +66,6 @@ def sentence(case: Case, facts: Facts) -> str:
     elif facts.kind == "related" and facts.weights == "descent":
         words = _ONE_START
     shown = f"{factor:.2g}" if factor < 100 else f"{factor:,.0f}"
-    words = words.replace("{d}", _DIRECTIONS[facts.direction])
     return words.format(s=case.suspect.model.name, r=case.reference.model.name, x=shown)
 
 
@@ -197,9 +184,7 @@ def _population(facts: Facts) -> list[str]:
             "Independent weights or different answers do not exclude distillation from a small share of outputs, "
             "nor a common ancestor."
         )
-    if facts.direction != "undetermined":
-        found.append(_DIRECTED)
-    elif facts.kind in {"distilled", "derived", "related"}:
+    if facts.kind in {"distilled", "derived", "related"}:
         found.append("The direction is not determined: the statistics are symmetric in suspect and reference.")
     return found
 

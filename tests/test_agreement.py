@@ -1,4 +1,4 @@
-"""The tier in which two methods must agree, and the direction of learning: fit, level, and what the verdict makes of them."""
+"""The tier in which two methods must agree, and the asymmetry of texts: fit, level, and what the verdict makes of it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from fingerprint.report.build import build_result, make_report
 from fingerprint.report.schema import Run
 from fingerprint.report.verify import verify
 from fingerprint.stats.permutation import sign_flip
-from fingerprint.verdict import DIRECTION_Z, decide
+from fingerprint.verdict import decide
 
-FEATURES = tuple(PARTS["topk"].values())
+FEATURES = tuple(PARTS["agreed"].values())
 MODELS = {recording.model.name: recording for recording in shipped.recordings()}
 
 
@@ -44,22 +44,22 @@ def simulated(rng, related: int = 12, unrelated: int = 30, families: int = 5) ->
 
 
 def fitted(pairs: list[LabelledPair]) -> Calibration:
-    tiers = fit_weakest(pairs, PARTS["topk"], "topk", families=30, related_families=12)
+    tiers = fit_weakest(pairs, PARTS["agreed"], "agreed", families=30, related_families=12)
     return Calibration(id="x", date="", population="", parameters=(1, 2), tiers=tiers)
 
 
 def test_the_smallest_ratio_is_quoted_and_no_method_can_outvote_the_other():
     known = fitted(simulated(np.random.default_rng(0)))
-    assert known.tiers["topk"].features == (WEAKEST,)
-    assert known.needs("topk") == set(FEATURES)
+    assert known.tiers["agreed"].features == (WEAKEST,)
+    assert known.needs("agreed") == set(FEATURES)
     strong, weak = 5.0, 0.0
-    both = known.log10_lr("topk", dict.fromkeys(FEATURES, strong))
+    both = known.log10_lr("agreed", dict.fromkeys(FEATURES, strong))
     for name in FEATURES:
-        torn = known.log10_lr("topk", dict.fromkeys(FEATURES, strong) | {name: weak})
+        torn = known.log10_lr("agreed", dict.fromkeys(FEATURES, strong) | {name: weak})
         least = {FEATURES[0]: weak, FEATURES[1]: weak}
-        assert known.log10_lr("topk", least) <= torn < both
+        assert known.log10_lr("agreed", least) <= torn < both
         # More of either never lowers the ratio.
-        steps = [known.log10_lr("topk", dict.fromkeys(FEATURES, 1.0) | {name: x}) for x in np.linspace(-3, 6, 20)]
+        steps = [known.log10_lr("agreed", dict.fromkeys(FEATURES, 1.0) | {name: x}) for x in np.linspace(-3, 6, 20)]
         assert np.all(np.diff(steps) >= 0)
 
 
@@ -91,7 +91,7 @@ def test_a_family_is_left_out_of_its_own_parts_too():
 
 def test_a_calibration_of_before_is_still_applied():
     """A tier with features of its own needs no parts."""
-    tiers = fit_weakest(simulated(np.random.default_rng(3)), PARTS["topk"], "topk", families=30, related_families=12)
+    tiers = fit_weakest(simulated(np.random.default_rng(3)), PARTS["agreed"], "agreed", families=30, related_families=12)
     plain = tiers["contrast"]
     old = Calibration(id="x", date="", population="", parameters=(1, 2), tiers={"topk": plain})
     assert old.needs("topk") == {"contrast"}
@@ -130,7 +130,7 @@ def test_the_asymmetry_of_texts_keeps_its_level_and_turns_with_the_sides():
     scores = bits(rng, student=1.0)
     forward, backward = (asymmetry_features(scores.choose(order))["text_asymmetry"] for order in ([0, 1], [1, 0]))
     assert forward == pytest.approx(-backward)
-    assert forward > DIRECTION_Z
+    assert forward > 3
 
 
 def scored(name: str, own: float, other: float, prompts: int = 30) -> Recording:
@@ -161,7 +161,7 @@ def test_scores_of_both_sides_give_the_asymmetry():
     case = Case(suspect=scored("suspect", 30, 40), reference=scored("reference", 30, 60))
     found = text_asymmetry(case)
     assert isinstance(found, Evidence)
-    assert found.features["text_asymmetry"] > DIRECTION_Z
+    assert found.features["text_asymmetry"] > 3
     assert found.effect == pytest.approx(20 / (np.log(2) * 36), rel=0.2)
     assert found.pvalue < 0.01
     alone = replace(case, reference=replace(case.reference, scores=()))
@@ -174,7 +174,7 @@ def examined(*names: str) -> tuple[Case, tuple[Evidence, ...]]:
     return case, examine(case)[0]
 
 
-def with_direction(z: float) -> tuple[Case, list[Evidence]]:
+def with_asymmetry(z: float) -> tuple[Case, list[Evidence]]:
     """The shipped student against its teacher, as if their texts had been scored."""
     case, found = examined("student", "teacher", "twin", "twin-gpt2")
     asymmetry = Evidence(
@@ -191,31 +191,12 @@ def with_direction(z: float) -> tuple[Case, list[Evidence]]:
     return case, [*found, asymmetry]
 
 
-@pytest.mark.parametrize(
-    ("z", "direction", "words"),
-    [
-        (DIRECTION_Z + 1, "suspect_from_reference", "student, it is student"),
-        (-DIRECTION_Z - 1, "reference_from_suspect", "student, it is teacher"),
-        (DIRECTION_Z - 0.1, "undetermined", "does not show who learned"),
-    ],
-)
-def test_the_direction_of_a_distilled_pair_follows_the_asymmetry_with_its_accuracy_beside_it(z, direction, words):
-    case, evidence = with_direction(z)
-    found = decide(case, evidence, calibration())
-    assert (found.kind, found.direction) == ("distilled", direction)
-    assert words in found.sentence
-    limits = " ".join(found.limits)
-    assert ("34 of the 34" in limits) == (direction != "undetermined")
-    assert ("not determined" in limits) == (direction == "undetermined")
+@pytest.mark.parametrize("z", [50.0, -50.0])
+def test_no_asymmetry_names_a_direction_or_moves_the_ratio(z):
+    case, evidence = with_asymmetry(z)
+    found, plain = decide(case, evidence, calibration()), decide(case, evidence[:-1], calibration())
+    assert (found.kind, found.direction) == ("distilled", "undetermined")
+    assert found == plain
     result = build_result(case, tuple(evidence), (), found, calibration())
     report = make_report(result, Run(tool_version="0", started="", seconds=0, settings={}))
     assert verify(report, {calibration().digest: calibration()}).same
-
-
-def test_nobody_but_a_distilled_pair_gets_a_direction():
-    _, (*_, asymmetry) = with_direction(50.0)
-    for names in (("student", "unrelated", "twin", "twin-gpt2"), ("finetune", "teacher", "twin", "twin-gpt2")):
-        case, evidence = examined(*names)
-        found = decide(case, [*evidence, asymmetry], calibration())
-        assert found.kind != "distilled"
-        assert found.direction == "undetermined"

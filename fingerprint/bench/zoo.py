@@ -28,8 +28,8 @@ Floats = NDArray[np.float64]
 Say = Callable[[str], None]
 #: The features of each behavioural tier: what the calibration of that tier is fitted on.
 TIERS: dict[str, tuple[str, ...]] = {
-    "topk": tuple(PARTS["topk"].values()),
-    "residual": ("partial_z", "partial_margin"),
+    "topk": ("partial_z", "partial_margin"),
+    "agreed": tuple(PARTS["agreed"].values()),
     "likelihood": ("cross_text",),
     "fused": ("partial_z", "partial_margin", "contrast", "cross_text"),
     "text": ("text_z",),
@@ -123,7 +123,7 @@ def eligible(scored: Sequence[Scored], names: Sequence[str]) -> list[Scored]:
 
 def left_out(scored: Sequence[Scored], names: tuple[str, ...]) -> Floats:
     """Natural-log LR of every eligible pair, from pairs that touch neither of its pedigrees."""
-    return left_out_log_lrs(labelled(scored, names), names, weakest=names == TIERS["topk"])
+    return left_out_log_lrs(labelled(scored, names), names, weakest=names == TIERS["agreed"])
 
 
 def calibrate(

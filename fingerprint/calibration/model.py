@@ -21,7 +21,7 @@ SHIPPED = "zoo.json"
 WEAKEST = "weakest"
 #: Such tiers: their parts, each a tier of its own with one feature. Ratios of methods on the same answers are not
 #: independent, so they are never added; the smallest is calibrated once more.
-PARTS: dict[str, dict[str, str]] = {"topk": {"overlap": "overlap_margin", "contrast": "contrast"}}
+PARTS: dict[str, dict[str, str]] = {"agreed": {"overlap": "overlap_margin", "contrast": "contrast"}}
 #: The package's own population stretches this far in model size before a likelihood ratio is refused.
 _REACH = 10.0
 
