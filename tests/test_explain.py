@@ -159,7 +159,7 @@ def test_a_report_is_shown_again_in_every_format(program, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("r.json", "-o", "r.pdf"), "Use .json, .html, .md, .txt or .csv."),
+        (("r.json", "-o", "r.pdf"), "Use one of .json, .html, .md, .csv"),
         (("r.json", "-o", "r"), "no known ending"),
         (("r.json", "-o", "no/r.html"), "no folder"),
         (("none.json",), "No such file"),

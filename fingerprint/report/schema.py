@@ -308,13 +308,13 @@ def from_json(text: str, origin: str = "the report") -> Report:
     """
     try:
         return Report.model_validate(json.loads(text))  # pydantic's own parser refuses half characters
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UsageError(f"{safe_text(origin)} is not a report: it is not JSON.") from error
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "the top"
         said = safe_text(fault["msg"])
         raise UsageError(f"{safe_text(origin)} is not a report: at {safe_text(place)}, {said}.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
+        raise UsageError(f"{safe_text(origin)} is not a report: it is not JSON.") from error
 
 
 def load_report(path: Path | str) -> Report:
