@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Prose may be longer than a name, but nothing foreign is shown without end.
 PROSE = 900
+_TINY = 1e-12
 #: Effects that shrink as two models come closer; on all others larger means more alike.
 LOWER_IS_CLOSER = frozenset({"divergence", "tempered_divergence"})
 
@@ -112,10 +113,10 @@ def between(ends: tuple[float, float] | None, digits: int | None = None) -> str:
 
 
 def pvalue(value: float | None) -> str:
-    """A p-value as people print it, or a dash."""
+    """A p-value as people print it, or a dash; how small it is beyond `_TINY` says nothing, and it is never 0."""
     if value is None:
         return "–"
-    return "0" if value == 0 else number(value)
+    return f"<{number(_TINY)}" if value < _TINY else number(value)
 
 
 def percent(value: float | None) -> str:
