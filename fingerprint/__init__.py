@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from fingerprint._version import __version__
 
 if TYPE_CHECKING:
-    from fingerprint.api import Options, collect, compare
+    from fingerprint.api import collect, compare
     from fingerprint.errors import FingerprintError
     from fingerprint.gate import Checked, check
+    from fingerprint.options import Options
     from fingerprint.recording import Recording
     from fingerprint.report.schema import Report, load_report
 
@@ -32,7 +33,7 @@ __all__ = [
 _HOMES = {
     "Checked": "fingerprint.gate",
     "FingerprintError": "fingerprint.errors",
-    "Options": "fingerprint.api",
+    "Options": "fingerprint.options",
     "Recording": "fingerprint.recording",
     "Report": "fingerprint.report.schema",
     "check": "fingerprint.gate",

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fingerprint import library, library_archive, recording_file, shipped, sources
 from fingerprint._version import __version__
-from fingerprint.calibration.model import Calibration
 from fingerprint.calibration.model import shipped as shipped_calibration
-from fingerprint.collection.budget import Budget
-from fingerprint.collection.collect import Progress, silent
-from fingerprint.collection.plan import Settings, plan_like
-from fingerprint.collection.store import default_root
+from fingerprint.collection.plan import plan_like
 from fingerprint.errors import RecordingError, UsageError
 from fingerprint.evidence.base import NOT_EVIDENCE
 from fingerprint.evidence.case import Case
@@ -29,6 +25,7 @@ from fingerprint.evidence.methods import examine
 from fingerprint.evidence.protocol import without_system
 from fingerprint.lineage import recall_findings, with_findings
 from fingerprint.models.spec import parse_spec
+from fingerprint.options import Options as Options  # noqa: PLC0414  # part of this page
 from fingerprint.recording import ModelInfo, Recording
 from fingerprint.sources import Memory
 from fingerprint.verdict import decide
@@ -38,24 +35,7 @@ if TYPE_CHECKING:
     from fingerprint.identify import Identification
     from fingerprint.matrix import PairRow
     from fingerprint.report.schema import Report
-    from fingerprint.report.seal import Seal
     from fingerprint.sequential import Outcome
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a comparison may be told; the defaults are what the calibration was made with."""
-
-    probes: str = "all"
-    settings: Settings = field(default_factory=Settings)
-    budget: Budget = field(default_factory=Budget)
-    store: Path = field(default_factory=default_root)
-    calibration: Calibration | None = None
-    prior: float | None = None
-    progress: Progress = silent
-    sequential: float | None = None  # the level α at which to stop asking early
-    seal: Seal | None = None  # what was fixed before; the report says whether it was kept
-    base: str | None = None  # spec of what the suspect was before it learned, if known; never a control
 
 
 def compare(

@@ -22,7 +22,7 @@ from fingerprint.models.spec import parse_spec
 from fingerprint.recording import Prompt, Recording
 
 if TYPE_CHECKING:
-    from fingerprint.api import Options
+    from fingerprint.options import Options
 
 _LOCAL = Capabilities(topk=TOPK, inner_positions=True, scores=True, weights=True)
 #: Shares of the allowed length that answers may turn out to have.

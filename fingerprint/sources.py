@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fingerprint import recording_file
 from fingerprint.collection.collect import Collector
@@ -19,11 +18,9 @@ from fingerprint.models.base import Remote, ScoreRequest
 from fingerprint.models.handshake import shake_hands
 from fingerprint.models.registry import open_model
 from fingerprint.models.spec import ModelSpec, parse_spec
+from fingerprint.options import Options
 from fingerprint.probes import load
 from fingerprint.recording import Recording
-
-if TYPE_CHECKING:
-    from fingerprint.api import Options
 
 
 @dataclass(frozen=True, kw_only=True)

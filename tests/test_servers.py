@@ -9,6 +9,7 @@ from gguf_file import write_gguf
 from servers import llama_cpp, smollm2
 
 from fingerprint import api, recording_file, shipped
+from fingerprint.collection.budget import Budget
 from fingerprint.errors import ModelError
 from fingerprint.models.base import DistributionRequest, SampleRequest, ScoreRequest
 from fingerprint.models.handshake import shake_hands
@@ -123,7 +124,7 @@ def test_two_served_models_compare_from_end_to_end(program, student_server, teac
     assert {item["method"] for item in result["evidence"]} >= {"divergence", "partial_correlation"}
     assert any("told by its server" in limit for limit in result["limits"])
     assert "127.0.0.1" not in json.dumps(result)
-    nothing = api.Options(probes="prefixes", store=own_store, budget=api.Budget(requests=0))
+    nothing = api.Options(probes="prefixes", store=own_store, budget=Budget(requests=0))
     assert [recording.digest for recording in api.record([suspect, reference], nothing)] == [
         result[side]["recording"] for side in ("suspect", "reference")
     ]

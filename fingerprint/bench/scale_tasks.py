@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint import recording_file, sketch_store
-from fingerprint.bench.scale import EVERY
+from fingerprint.bench.synthetic import EVERY
 from fingerprint.calibration.ties import shipped
 from fingerprint.collection.execution import Here, Processes
 from fingerprint.evidence.text import usable_answers

@@ -26,7 +26,8 @@ from fingerprint.collection.collect import Collector
 from fingerprint.collection.plan import Plan, Settings
 from fingerprint.collection.store import Store, identity_of
 from fingerprint.errors import UsageError
-from fingerprint.models.http import HttpModel, open_server
+from fingerprint.models.http import HttpModel
+from fingerprint.models.http_open import open_server
 from fingerprint.models.http_terms import path
 from fingerprint.models.spec import parse_spec
 from fingerprint.probes import Probe

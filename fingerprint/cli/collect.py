@@ -10,7 +10,7 @@ import typer
 from fingerprint.cli import common
 
 if TYPE_CHECKING:
-    from fingerprint.api import Options
+    from fingerprint.options import Options
 
 
 def collect(

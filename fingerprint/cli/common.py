@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fingerprint.api import Options
     from fingerprint.collection.collect import Progress
+    from fingerprint.options import Options
     from fingerprint.report.schema import Report
 
 ProbesOption = Annotated[str, typer.Option("--probes", help="Probe sets by name or path, separated by commas.")]
@@ -61,10 +61,10 @@ def make_options(
     max_minutes: float | None = None,
 ) -> Options:
     """The options of the library from those of the command line."""
-    from fingerprint.api import Options
     from fingerprint.collection.collect import Budget
     from fingerprint.collection.plan import Settings
     from fingerprint.collection.store import default_root
+    from fingerprint.options import Options
 
     return Options(
         probes=probes,

@@ -11,8 +11,8 @@ import typer
 from fingerprint.cli import common
 
 if TYPE_CHECKING:
-    from fingerprint.api import Options
     from fingerprint.library import Library
+    from fingerprint.options import Options
     from fingerprint.recording import Recording
 
 app = typer.Typer(help="A folder of recordings that references and suspects are looked up in.", no_args_is_help=True)

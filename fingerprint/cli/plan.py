@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fingerprint.api import Options
     from fingerprint.forecast import ModelForecast, Range
+    from fingerprint.options import Options
 
 
 _CASES = (

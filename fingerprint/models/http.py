@@ -15,12 +15,11 @@ from fingerprint.canonical import digest
 from fingerprint.errors import ModelError
 from fingerprint.models import http_reply as reply
 from fingerprint.models.base import Answer, Capabilities, Cost, DistributionRequest, Request, SampleRequest, ScoreRequest
-from fingerprint.models.http_faults import Exhausted, Fault, Refusal
-from fingerprint.models.http_options import ServerOptions, parse_options
+from fingerprint.models.http_faults import Exhausted, Fault, Refusal, locked_out
+from fingerprint.models.http_options import ServerOptions
 from fingerprint.models.http_score import Scorer
 from fingerprint.models.http_terms import Terms, path, with_topk
 from fingerprint.models.http_transport import Reply, Transport
-from fingerprint.models.spec import ModelSpec
 from fingerprint.recording import Distribution, ModelInfo, Note, Prompt, Sample, Score, TensorSketch
 from fingerprint.text import safe_text
 
@@ -32,25 +31,6 @@ _ABOVE_ONE = 0.02  # what rounding may add to a sum of probabilities
 _FEW = 20
 _DEAD = 3  # as many requests in a row that failed in every attempt are no bad luck of single ones
 _LOCKED_OUT = {401, 402, 403}
-
-
-def open_server(spec: ModelSpec) -> HttpModel:
-    """Open ``openai:MODEL?base_url=…``: look what the server offers, before any work. Several addresses: `http_spread`.
-
-    Raises:
-        SpecError: an option is wrong.
-        ModelError: the server cannot be reached, has no such model, or answers neither chat nor completions.
-
-    """
-    from fingerprint.models.http_discover import discover
-    from fingerprint.models.http_spread import addresses, open_servers
-
-    if len(urls := addresses(spec)) > 1:
-        return open_servers(spec, urls)
-    options = parse_options(spec)
-    transport = Transport(options)
-    info, terms = discover(transport, options)
-    return HttpModel(transport, options, info, terms)
 
 
 class HttpModel:
@@ -329,19 +309,6 @@ class HttpModel:
             self._refused += 1
             self._reasons[reason] = self._reasons.get(reason, 0) + 1
         return reason
-
-
-def locked_out(options: ServerOptions, refusal: Refusal) -> ModelError:
-    """What to do about a missing key or an empty account."""
-    if options.key:
-        hint = f"The key came from {options.key_env}. Everything collected is kept."
-    elif options.key_env:
-        hint = f"Set {options.key_env} to the server's key."
-    else:
-        hint = "No key was sent: name its environment variable in the spec, key_env=NAME."
-    return ModelError(
-        f"The server of {safe_text(options.model)} refuses us (status {refusal.status}): {refusal}.", hint=hint
-    )
 
 
 def _seed(identity: str, request: SampleRequest) -> int:

@@ -14,7 +14,7 @@ from fingerprint.canonical import digest
 from fingerprint.errors import ModelError
 from fingerprint.models import http_reply as reply
 from fingerprint.models.base import ScoreRequest
-from fingerprint.models.http_faults import Exhausted, Fault, Refusal
+from fingerprint.models.http_faults import Exhausted, Fault, Refusal, locked_out
 from fingerprint.models.http_options import ServerOptions
 from fingerprint.models.http_score import Scorer
 from fingerprint.models.http_terms import NEUTRAL, Inside, Scoring, Terms, path, with_topk
@@ -74,8 +74,6 @@ def _listing(transport: Transport, options: ServerOptions) -> _Listing:
         found = transport.get("/models")
     except Refusal as refusal:
         if refusal.status in {401, 403}:
-            from fingerprint.models.http import locked_out
-
             raise locked_out(options, refusal) from None
         return _Listing(entry={})
     given = found.value.get("data")
@@ -127,8 +125,6 @@ def _give_up(options: ServerOptions, listing: _Listing, said: list[Refusal]) -> 
     name = safe_text(options.model)
     closed = next((refusal for refusal in said if refusal.status in {401, 402, 403, 429}), None)
     if closed is not None:
-        from fingerprint.models.http import locked_out
-
         raise locked_out(options, closed)
     if listing.ids and options.model not in listing.ids:
         known = ", ".join(safe_text(each, limit=60) for each in listing.ids[:8])

@@ -17,12 +17,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from fingerprint.errors import ModelError, ModelRefused
 from fingerprint.models.base import DistributionRequest, SampleRequest
 from fingerprint.models.handshake import SAME, apart
+from fingerprint.models.http import HttpModel
 from fingerprint.models.http_discover import discover
 from fingerprint.models.http_faults import Exhausted, Fault, Refusal
 from fingerprint.models.http_options import ServerOptions, parse_options
@@ -31,9 +32,6 @@ from fingerprint.models.http_transport import Reply, Transport
 from fingerprint.models.spec import ModelSpec
 from fingerprint.recording import Distribution, ModelInfo, Prompt
 from fingerprint.text import safe_text
-
-if TYPE_CHECKING:
-    from fingerprint.models.http import HttpModel
 
 T = TypeVar("T")
 MOST_AT_A_TIME = 256
@@ -61,8 +59,6 @@ def open_servers(spec: ModelSpec, urls: Sequence[str]) -> HttpModel:
         ModelError: none can be reached, or one refuses us.
 
     """
-    from fingerprint.models.http import HttpModel
-
     rest = tuple(option for option in spec.options if option[0] != "base_url")
     each = [parse_options(replace(spec, options=(*rest, ("base_url", url)))) for url in urls]
     # `concurrency` is that of each server.
@@ -253,8 +249,6 @@ class Spread(Transport):
 
 def _show(server: _Server) -> _Shown:
     """Ask a server what it offers, and for its answers to a few prompts."""
-    from fingerprint.models.http import HttpModel
-
     info, terms = discover(server.transport, server.options)
     model = HttpModel(server.transport, server.options, info, terms)
     return _Shown(info=info, terms=terms, marks=tuple(_mark(model, text) for text in _ASKED))

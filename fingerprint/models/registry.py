@@ -20,7 +20,7 @@ _BUILTIN = {
     "gguf": "fingerprint.models.local:open_gguf",
     "zoo": "fingerprint.models.local:open_zoo",
     "toy": "fingerprint.models.toy:open_toy",
-    "openai": "fingerprint.models.http:open_server",
+    "openai": "fingerprint.models.http_open:open_server",
 }
 
 
