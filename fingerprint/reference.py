@@ -19,7 +19,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     yield name, command
-    for part, inner in getattr(command, "commands", {}).items():
+    for part in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        inner = command.get_command(None, part)
         if not inner.hidden:
             yield from _walk(f"{name} {part}", inner)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fingerprint import reference
+from fingerprint.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +29,9 @@ def test_every_command_and_option_is_in_the_reference():
 
 
 def test_figures_of_the_benchmarks_are_in_the_page_of_error_rates(tmp_path):
-    (tmp_path / "a.json").write_text('{"models": 3, "rows": {"x": {"auc": 0.9, "interval": [0.1, 0.2]}, "y": {"auc": 0.5}}}')
+    (tmp_path / "a.json").write_text(
+        '{"models": 3, "rows": {"x": {"auc": 0.9, "interval": [0.1, 0.2]}, "y": {"auc": 0.5}}}'
+    )
     (tmp_path / "b.json").write_text('[{"name": "<b>|", "value": 1}]')
     page = reference.error_page(tmp_path)
     assert "* models: 3" in page
@@ -62,3 +65,20 @@ def test_the_container_is_built_from_the_same_versions():
     copied = {source for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE) for source in line.split()[:-1]}
     assert all((ROOT / source).exists() for source in copied)
     assert re.search(r"^USER (?!root)", text, re.MULTILINE)
+
+
+def test_every_command_of_the_list_opens_and_its_line_fits(program):
+    done = program("--help")
+    lines = done.stdout[done.stdout.index("Commands:") :].splitlines()[1:]
+    listed = {line.split()[0]: line for line in lines if line.strip()}
+    found = {name.split()[1] for name, _ in reference.commands() if name.count(" ") == 1}
+    assert set(listed) == found
+    assert all(len(line) <= 80 and not line.endswith("...") for line in listed.values())
+    files = {path.stem for path in Path(reference.__file__).parent.glob("cli/*.py")}
+    assert {place.partition(":")[0] for place, _ in COMMANDS.values()} == files - {
+        "__init__",
+        "app",
+        "commands",
+        "common",
+        "plan",
+    }

@@ -7,17 +7,22 @@ import sys
 
 import typer
 
-from fingerprint.cli import commands
+from fingerprint.cli.commands import Commands
 
 app = typer.Typer(
     name="fingerprint",
+    cls=Commands,
     help="Was model A distilled or otherwise derived from model B? Compare, and get a likelihood ratio with its limits.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-commands.register(app)
+
+
+@app.callback()
+def _fingerprint() -> None:
+    """Typer makes a group, not a single command, where there is a callback."""
 
 
 def main() -> None:
