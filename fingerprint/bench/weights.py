@@ -319,7 +319,8 @@ def sketches(folder: Path) -> dict[str, Any]:
 
     zoo = read_zoo(folder)
     values, scores = [], []
-    own = [name for name, card in zoo.cards.items() if card.mechanism in ("pretrain", "distill_logits", "distill_text")]
+    began = [name for name, card in zoo.cards.items() if card.mechanism in ("pretrain", "distill_logits", "distill_text")]
+    own = [name for name in began if not zoo.cards[name].init_of]
     for first, second in combinations(own, 2):
         found = weight_descent(Case(suspect=zoo.recordings[first], reference=zoo.recordings[second]))
         if isinstance(found, Evidence):
