@@ -227,15 +227,15 @@ def _moved(sources: Sequence[Evidence], end: int) -> dict[str, float]:
 
 def _bounds(case: Case, tier: Tier, calibration: Calibration) -> tuple[float, float]:
     """What the calibration supports for this case: nothing for models of another kind, no accusation without controls."""
-    if not _covered(case, calibration) or any(_drifted(side) for side in (case.suspect, case.reference)):
+    if not _covered(case, calibration) or any(drifted(side) for side in (case.suspect, case.reference)):
         return 0.0, 0.0
     return (tier.bounds[0], 0.0) if _missing_controls(case) else tier.bounds
 
 
 def _missing_controls(case: Case) -> int:
-    """How many controls there are too few: different ones, one of the sides' tokenizer if they share it."""
+    """How many controls there are too few: different ones, unchanged while recorded, one of a tokenizer that both share."""
     sides = (case.suspect.model, case.reference.model)
-    named = {each.model.digest: each.model for each in case.controls}
+    named = {each.model.digest: each.model for each in case.controls if not drifted(each)}
     others = [model for model in named.values() if model.digest not in {side.digest for side in sides}]
     alike = [model for model in others if model.tokenizer == sides[1].tokenizer]
     return max(FEWEST_CONTROLS - len(others), int(sides[0].tokenizer == sides[1].tokenizer and not alike))
@@ -267,7 +267,8 @@ def _identical(case: Case) -> bool:
     return first.digest == second.digest and not {"server", "rows"} & {first.kind, second.kind}
 
 
-def _drifted(recording: Recording) -> bool:
+def drifted(recording: Recording) -> bool:
+    """Whether a recording was made of more than one model, by its own answers at the beginning and at the end."""
     drift = recording.drift
     return drift is not None and drift.pvalue <= DRIFT_P and drift.across - drift.within >= DRIFT_MORE
 
@@ -297,7 +298,8 @@ def _verdict(
         weights=weights,
         log_lr=log_lr,
         covered=_covered(case, calibration),
-        drifted=tuple(_drifted(side) for side in (case.suspect, case.reference)),
+        drifted=tuple(drifted(side) for side in (case.suspect, case.reference)),
+        drifted_controls=tuple(control.model.name for control in case.controls if drifted(control)),
         missing_controls=_missing_controls(case),
         fewest_controls=FEWEST_CONTROLS,
         derived_likeness=DERIVED_LIKENESS,

@@ -22,6 +22,7 @@ class Facts:
     log_lr: LogLR
     covered: bool
     drifted: tuple[bool, ...]
+    drifted_controls: tuple[str, ...] = ()
     missing_controls: int
     fewest_controls: int
     derived_likeness: float
@@ -200,7 +201,13 @@ def _collection(case: Case, facts: Facts) -> list[str]:
                 f"{drift.across:.2g} between beginning and end, by {drift.within:.2g} within the beginning "
                 f"(p = {drift.pvalue:.2g}). Nothing is claimed from such a recording: collect it again."
             )
+        if side.model.kind == "server" and drift is None:
+            found.append(f"Whether {name} stayed the same model while it was recorded was not checked: too few questions.")
         if side.model.kind == "server":
             found.append(f"Who {name} is was told by its server and could not be checked.")
         found.extend(f"{name}: {note.text}." for note in side.notes)
+    found.extend(
+        f"The control {name} changed while it was recorded, and does not count as a control: collect it again."
+        for name in facts.drifted_controls
+    )
     return found
