@@ -202,12 +202,20 @@ def _compared(
         difference = f"no verdict can be computed from its numbers ({type(error).__name__}: {error})"
         return Verification(same=False, recomputed=what, difference=difference)
     # What an older report does not hold cannot differ.
-    said = result.model_dump(mode="json", exclude_unset=True, exclude=left_out)
-    found = again.model_dump(mode="json", exclude=left_out)
+    said = _strata_by_name(result.model_dump(mode="json", exclude_unset=True, exclude=left_out))
+    found = _strata_by_name(again.model_dump(mode="json", exclude=left_out))
     difference = next(_differences(said, found, "result"), "") or _seal_difference(report, case, calibration)
     if not difference and report.digest != report.content_digest() and (report.digest or result.suspect.protocol):
         difference = "digest: something in the report was changed after it was written"
     return Verification(same=not difference, recomputed=what, difference=difference)
+
+
+def _strata_by_name(result: dict[str, Any]) -> dict[str, Any]:
+    """The same, with the strata under their names: a calibration may come to count more of them without another digest."""
+    used = result["calibration"]
+    if "strata" in used:
+        used["strata"] = {stratum["name"]: stratum for stratum in used["strata"]}
+    return result
 
 
 def _seal_difference(report: Report, case: Case, calibration: Calibration) -> str:

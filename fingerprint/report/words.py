@@ -261,7 +261,7 @@ def calibration_sentence(result: Result) -> str:
     used = result.calibration
     cllr = "not measured" if used.cllr is None else number(used.cllr)
     return (
-        f"Tier {name(used.tier)}: {used.related_pairs} related and {used.unrelated_pairs} unrelated pairs "
+        f"Tier {name(used.tier)}: {used.related_pairs:,} related and {used.unrelated_pairs:,} unrelated pairs "
         f"from {used.families} independent lineages; Cllr {cllr}."
     )
 
@@ -269,13 +269,6 @@ def calibration_sentence(result: Result) -> str:
 def maybe(value: float | None) -> str:
     """A number, or a dash where it was not measured."""
     return "–" if value is None else number(value)
-
-
-def reach_sentence(result: Result) -> str:
-    """The sizes of the calibration's models, and of this case's."""
-    low, high = result.calibration.parameters or (0, 0)
-    sizes = [f"{side.parameters:,}" if side.parameters > 0 else "unknown" for side in (result.suspect, result.reference)]
-    return f"{low:,} to {high:,} parameters; suspect {sizes[0]}, reference {sizes[1]}"
 
 
 def seal_sentence(seal: SealPart) -> str:
