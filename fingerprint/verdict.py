@@ -96,7 +96,8 @@ def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -
         return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights)
     # Weights decide descent, behaviour decides learning: what the weights said is not counted again here.
     log_lr = _behaviour_lr(case, found, calibration)
-    return _verdict(case, _behaviour_kind(weights, log_lr), log_lr, calibration, weights)
+    strongest = log_lr.tier == calibration.decides[0]
+    return _verdict(case, _behaviour_kind(weights, log_lr, strongest=strongest), log_lr, calibration, weights)
 
 
 def weights_say(case: Case, found: Mapping[str, Evidence]) -> Weights:
@@ -183,10 +184,10 @@ def none_of_these(accused: Sequence[bool], log10_lr_none: float) -> Answer:
     return "yes" if log10_lr_none >= -CLEAR else "undecided"
 
 
-def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
+def _behaviour_kind(weights: Weights, log_lr: LogLR, *, strongest: bool) -> Kind:
     if log_lr.value >= BEHAVIOUR_ACCUSE and log_lr.interval[0] >= ACCUSE_LOW:
         # Without a look at the weights, learning and descent look alike, and text alone shows neither.
-        return "distilled" if weights == "independent" and log_lr.tier == "topk" else "related"
+        return "distilled" if weights == "independent" and strongest else "related"
     if log_lr.interval[1] <= CLEAR:
         return "unrelated"
     return "inconclusive"
@@ -194,7 +195,7 @@ def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
 
 def _behaviour_lr(case: Case, found: Mapping[str, Evidence], calibration: Calibration) -> LogLR:
     """The likelihood ratio of the strongest tier whose features are all there; tiers are never added up."""
-    for name in ("topk", "text"):
+    for name in calibration.decides:
         needed = calibration.needs(name)
         sources = [item for item in found.values() if set(item.features) & needed]
         features = {key: value for item in sources for key, value in item.features.items()}

@@ -55,7 +55,7 @@ _SAME_SEED = (
     "have weights that descend from one initialisation too; below a likeness of {least} the two are not told apart."
 )
 #: The tiers that are read off answers.
-_BEHAVIOUR = frozenset({"topk", "text"})
+_BEHAVIOUR = frozenset({"agreed", "topk", "text"})
 
 
 def sentence(case: Case, facts: Facts) -> str:
@@ -99,7 +99,7 @@ def outlook(case: Case, facts: Facts, calibration: Calibration) -> str:
     cap, wanted = calibration.tiers[log_lr.tier].bounds, facts.accuse[0]
     end = cap[1] if log_lr.uncapped > facts.clear else cap[0]
     if facts.clear < end < wanted:
-        access = "" if log_lr.tier == "topk" else " It takes log-probabilities of both, or open weights."
+        access = "" if log_lr.tier != "text" else " It takes log-probabilities of both, or open weights."
         return (
             f"no number of probes or controls would: a ratio of {10**wanted:.0f} accuses and one of {10**facts.clear:.2g} "
             f"clears, and the calibration of this access supports none beyond {10**end:.2g}.{access}"

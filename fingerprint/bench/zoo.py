@@ -34,6 +34,9 @@ TIERS: dict[str, tuple[str, ...]] = {
     "fused": ("partial_z", "partial_margin", "contrast", "cross_text"),
     "text": ("text_z",),
 }
+#: Tiers by which a verdict on behaviour is decided. That two methods must agree was said before the recordings that
+#: decided on it were made (`docs/log.md`).
+DECIDES = ("agreed", "topk", "text")
 #: A pair can touch two, and something must be left to fit on.
 FEWEST_PEDIGREES = 3
 LINEAGE = frozenset({"derived", "distilled"})
@@ -161,6 +164,7 @@ def calibrate(
         f"{len(independent)} independent lineages, trained by the recipe {next(iter(cards.values())).recipe}",
         parameters=(min(sizes), max(sizes)),
         tiers={**tiers, "weights": _weights_tier(kept, **counts)},
+        decides=DECIDES,
     )
 
 

@@ -44,6 +44,14 @@ ACCESS: dict[Access, str] = {
     "weights": "weights",
 }
 
+#: What a tier of the calibration rests on; a name that is not here speaks for itself.
+TIERS = {
+    "agreed": "two methods on next-token distributions, the smaller ratio counts",
+    "topk": "partial correlations of next-token distributions",
+    "text": "answers alone",
+    "weights": "the weights",
+}
+
 DIRECTIONS = {
     "suspect_from_reference": "the suspect comes from the reference",
     "reference_from_suspect": "the reference comes from the suspect",
@@ -260,8 +268,9 @@ def calibration_sentence(result: Result) -> str:
     """What stands behind the likelihood ratio."""
     used = result.calibration
     cllr = "not measured" if used.cllr is None else number(used.cllr)
+    rests = f" ({TIERS[used.tier]})" if used.tier in TIERS else ""
     return (
-        f"Tier {name(used.tier)}: {used.related_pairs:,} related and {used.unrelated_pairs:,} unrelated pairs "
+        f"Tier {name(used.tier)}{rests}: {used.related_pairs:,} related and {used.unrelated_pairs:,} unrelated pairs "
         f"from {used.families} independent lineages; Cllr {cllr}."
     )
 
