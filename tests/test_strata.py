@@ -14,8 +14,9 @@ from test_page import CHROMIUM, FAULTS, needs_chromium
 
 from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs
 from fingerprint.calibration.model import STEPS, Calibration, Stratum, shipped
-from fingerprint.report import strata
+from fingerprint.report import explain, strata
 from fingerprint.report.html import render_html
+from fingerprint.report.markdown import render_markdown
 from fingerprint.report.schema import Report, StratumPart
 from fingerprint.report.verify import verify
 
@@ -159,13 +160,21 @@ def test_the_page_shows_the_case_among_the_sizes_and_on_the_curves():
     assert "reference of unknown size" in render_html(far)
 
 
+def test_text_formats_say_of_the_strata_what_the_page_says():
+    said = strata.sentence(case().result)
+    assert " ".join(explain.page(case()).split()).count(said) == 1
+    assert "8 of 200" in render_markdown(case())
+    assert "Strata are not published" in explain.page(stored("derived"))
+    assert "published" not in render_markdown(stored("derived"))
+
+
 def test_a_calibration_that_does_not_say_is_not_made_to_say():
     page = render_html(stored("distilled"))
     assert "is not published with this calibration" in page
     assert "not published</span>" in page
     assert 'class="curve stratum"' not in page
     derived = render_html(stored("derived"))
-    assert "Not published with this calibration for the tier weights." in derived
+    assert "Strata are not published with this calibration for the tier weights." in derived
     assert "Which stratum a real case belongs to" not in derived
 
 

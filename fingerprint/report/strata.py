@@ -122,6 +122,8 @@ def worst(result: Result) -> tuple[Row, ...]:
 def sentence(result: Result) -> str:
     """What the least favourable strata say of this case's ratio, in words."""
     found = worst(result)
+    if not result.calibration.strata:
+        return f"Strata are not published with this calibration for the tier {words.name(result.calibration.tier)}."
     if not found:
         return "How often each stratum reaches this case’s ratio is not published with this calibration."
     if not any(row.reached for row in found):
