@@ -14,8 +14,9 @@ from test_page import CHROMIUM, FAULTS, needs_chromium
 
 from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs
 from fingerprint.calibration.model import STEPS, Calibration, Stratum, shipped
-from fingerprint.report import strata
+from fingerprint.report import explain, strata
 from fingerprint.report.html import render_html
+from fingerprint.report.markdown import render_markdown
 from fingerprint.report.schema import Report, StratumPart
 from fingerprint.report.verify import verify
 
@@ -154,9 +155,27 @@ def test_the_page_shows_the_case_among_the_sizes_and_on_the_curves():
     assert sizes.count(f"{result.suspect.parameters:,}") >= 2
     assert 'class="curve stratum"' in page
     assert "of these, student of a same-data twin" in page
-    assert "times the size of the population’s largest model" in page or "within the population’s sizes" in page
+    assert "times the population’s largest model" in page or "within the population’s sizes" in page
     far = case(parameters=0)
     assert "reference of unknown size" in render_html(far)
+
+
+def test_every_stratum_that_the_shipped_calibration_counts_is_explained():
+    parts = {part.name: part for tier in shipped().tiers.values() for part in tier.strata}
+    assert len(parts) >= 7
+    told = tuple(StratumPart(**part.model_dump()) for part in parts.values())
+    used = case().result.calibration.model_copy(update={"strata": told})
+    rows = strata.rows(case().result.model_copy(update={"calibration": used}))
+    assert [row.part.name for row in rows if not row.meaning] == []
+    assert {row.part.kin for row in rows} == {False, True}
+
+
+def test_text_formats_say_of_the_strata_what_the_page_says():
+    said = strata.sentence(case().result)
+    assert " ".join(explain.page(case()).split()).count(said) == 1
+    assert "8 of 200" in render_markdown(case())
+    assert "Strata are not published" in explain.page(stored("derived"))
+    assert "published" not in render_markdown(stored("derived"))
 
 
 def test_a_calibration_that_does_not_say_is_not_made_to_say():
@@ -165,8 +184,21 @@ def test_a_calibration_that_does_not_say_is_not_made_to_say():
     assert "not published</span>" in page
     assert 'class="curve stratum"' not in page
     derived = render_html(stored("derived"))
-    assert "Not published with this calibration for the tier weights." in derived
+    assert "Strata are not published with this calibration for the tier weights." in derived
     assert "Which stratum a real case belongs to" not in derived
+
+
+@pytest.mark.parametrize("big", [10**400, -(10**400), 0, -1])
+def test_a_report_may_say_any_number_of_its_strata_and_sizes(big):
+    report = case()
+    odd = tuple(part.model_copy(update={"reached": (big,) * 101, "lr_above_10": big}) for part in report.result.calibration.strata)
+    none = tuple(part.model_copy(update={"pairs": big}) for part in odd)
+    for parts, sizes in ((odd, (big, big)), (none, (1, 2)), (none, (2, 1))):
+        used = report.result.calibration.model_copy(update={"strata": parts, "parameters": sizes})
+        suspect = report.result.suspect.model_copy(update={"parameters": abs(big)})
+        changed = report.result.model_copy(update={"calibration": used, "suspect": suspect})
+        page = render_html(report.model_copy(update={"result": changed}))
+        assert "Strata, and what this case shares with them" in page
 
 
 def test_a_report_is_verified_by_a_calibration_that_has_counted_more_since():

@@ -7,6 +7,7 @@ held against every stratum, and the worst one that nothing visible excludes is n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log10
 from typing import TYPE_CHECKING
 
 from fingerprint.calibration.model import STEPS
@@ -60,8 +61,13 @@ class Row:
     def order(self) -> tuple[bool, bool, float, float, float]:
         """Unrelated pairs first, then those akin; what is excluded last; the most misleading first."""
         counts = (self.reached or 0, self.part.lr_above_10, self.part.lr_above_1)
-        least = [-count / max(self.part.pairs, 1) for count in counts]
+        least = [-_rate(count, self.part.pairs) for count in counts]
         return self.part.kin, bool(self.against), least[0], least[1], least[2]
+
+
+def _rate(count: int, pairs: int) -> float:
+    """A share from 0 to 1, whatever a report says."""
+    return max(0, min(count, pairs)) / max(pairs, 1)
 
 
 def rows(result: Result) -> tuple[Row, ...]:
@@ -109,7 +115,7 @@ def _alike(result: Result, what: str) -> bool | None:
 
 def curve(part: StratumPart) -> tuple[tuple[float, float], ...]:
     """Share of a stratum's pairs that reach each ratio."""
-    return tuple((step, count / max(part.pairs, 1)) for step, count in zip(STEPS, (*part.reached, 0), strict=False))
+    return tuple((step, _rate(count, part.pairs)) for step, count in zip(STEPS, (*part.reached, 0), strict=False))
 
 
 def worst(result: Result) -> tuple[Row, ...]:
@@ -122,6 +128,8 @@ def worst(result: Result) -> tuple[Row, ...]:
 def sentence(result: Result) -> str:
     """What the least favourable strata say of this case's ratio, in words."""
     found = worst(result)
+    if not result.calibration.strata:
+        return f"Strata are not published with this calibration for the tier {words.name(result.calibration.tier)}."
     if not found:
         return "How often each stratum reaches this case’s ratio is not published with this calibration."
     if not any(row.reached for row in found):
@@ -168,9 +176,9 @@ def circumstances(result: Result) -> Iterator[tuple[str, str]]:
 
 def size_sentence(result: Result) -> str:
     """Which side is of a size that the population has."""
-    if result.calibration.parameters is None:
+    low, high = result.calibration.parameters or (0, 0)
+    if min(low, high) <= 0:
         return "The sizes of the population are not published with this calibration."
-    low, high = result.calibration.parameters
     said = []
     for who, side in (("suspect", result.suspect), ("reference", result.reference)):
         size = side.parameters
@@ -178,8 +186,10 @@ def size_sentence(result: Result) -> str:
             said.append(f"{who} of unknown size")
         elif low <= size <= high:
             said.append(f"{who} within the population’s sizes")
+        elif size > high:
+            said.append(f"{who} {words.factor(log10(size) - log10(high))} times the population’s largest model")
         else:
-            times, of = (size / high, "largest") if size > high else (size / low, "smallest")
-            said.append(f"{who} {times:,.2g} times the size of the population’s {of} model")
+            times = words.factor(log10(low) - log10(size))
+            said.append(f"{who} {times} times smaller than the population’s smallest model")
     shown = "; ".join(said)
     return f"{shown[0].upper()}{shown[1:]}."
