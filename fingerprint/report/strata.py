@@ -86,7 +86,7 @@ def _row(result: Result, part: StratumPart) -> Row:
         part=part,
         meaning=kind.meaning,
         against="; ".join(filter(None, against)),
-        reached=reaching(part, result.log10_lr_uncapped),
+        reached=_reaching(result, part),
     )
 
 
@@ -95,6 +95,13 @@ def _against(what: str, wanted: bool | None, *, found: bool | None) -> str:
     if wanted is None or found is None or wanted == found:
         return ""
     return f"their {what}s differ" if wanted else f"they share one {what}"
+
+
+def _reaching(result: Result, part: StratumPart) -> int | None:
+    data, case = result.calibration.tippett, result.log10_lr_uncapped
+    if part.reached and not part.kin and data is not None and data.unrelated and case > data.unrelated[-1]:
+        return 0  # the greatest of all unrelated pairs is known exactly, also beyond the last step
+    return reaching(part, case)
 
 
 def reaching(part: StratumPart, log10_lr: float) -> int | None:
@@ -111,6 +118,19 @@ def _alike(result: Result, what: str) -> bool | None:
     """Whether both sides say the same of their tokenizer or architecture; None where one says nothing."""
     first, second = (str(getattr(side, what)) for side in (result.suspect, result.reference))
     return first == second if first and second else None
+
+
+def columns(result: Result, row: Row) -> tuple[tuple[str, int | None], ...]:
+    """What is counted of a stratum, each with its title."""
+    reached = ("Reach this ratio", row.reached)
+    if on_weights(result):
+        return (reached,)
+    return reached, ("LR above 1", row.part.lr_above_1), ("LR above 10", row.part.lr_above_10)
+
+
+def on_weights(result: Result) -> bool:
+    """Whether the ratio before the caps is one over a p-value, of which a tenth of all unrelated pairs reach ten."""
+    return result.calibration.tier == "weights"
 
 
 def curve(part: StratumPart) -> tuple[tuple[float, float], ...]:
@@ -134,6 +154,8 @@ def sentence(result: Result) -> str:
         return "How often each stratum reaches this case’s ratio is not published with this calibration."
     if not any(row.reached for row in found):
         row = found[0]
+        if on_weights(result):
+            return "No pair of the strata that nothing visible excludes reaches this case’s ratio."
         return (
             "No pair of the strata that nothing visible excludes reaches this case’s ratio. Where ratios mislead most "
             f"often, “{words.name(row.part.name)}”, {_count(row, row.part.lr_above_10)} are above 10."
