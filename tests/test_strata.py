@@ -155,6 +155,7 @@ def test_the_worst_strata_that_nothing_excludes_are_named():
     assert "student of a same-data twin" in said
     assert "20 of 50" in said, "fellow students are not unrelated, and yet nobody learned from the other"
     assert "siblings" not in said, "the weights of both sides are open and independent"
+    assert "speaks for no descent, whichever stratum" in strata.sentence(case(log10_lr=-3.0).result)
     none = strata.sentence(case(log10_lr=9.0).result)
     assert none.startswith("No pair of the strata that nothing visible excludes reaches this case’s ratio.")
     assert "8 of 200" in none
@@ -196,7 +197,7 @@ def on_weights(log10_lr: float, *, greatest: float = 3.2) -> Report:
     full = tuple(each.model_copy(update={"reached": (*each.reached, *[1] * (101 - len(each.reached)))}) for each in told)
     curves = TippettPart(related=(300.0, 300.0), unrelated=(0.1, greatest))
     used = report.result.calibration.model_copy(update={"strata": full, "tippett": curves})
-    fields = {"calibration": used, "log10_lr_uncapped": log10_lr}
+    fields = {"calibration": used, "log10_lr_uncapped": log10_lr, "controls": ()}
     return report.model_copy(update={"result": report.result.model_copy(update=fields)})
 
 
@@ -209,7 +210,12 @@ def test_on_weights_a_tenth_of_all_reach_ten_so_only_this_case_is_counted():
     page = render_html(on_weights(215.0))
     assert "one over the p-value of independent starts" in page
     assert "LR above 10" not in page
-    assert "one over the p-value" not in render_html(case())
+    assert "were left out of the fit" not in page, "nothing is fitted on weights"
+    assert "a common parent is found only if it is named" in page
+    behaviour = render_html(case())
+    assert "one over the p-value" not in behaviour
+    assert "were left out of the fit" in behaviour
+    assert "a common parent is found" not in behaviour
 
 
 def test_every_stratum_that_the_shipped_calibration_counts_is_explained():

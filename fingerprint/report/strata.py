@@ -152,6 +152,8 @@ def sentence(result: Result) -> str:
         return f"Strata are not published with this calibration for the tier {words.name(result.calibration.tier)}."
     if not found:
         return "How often each stratum reaches this case’s ratio is not published with this calibration."
+    if result.log10_lr_uncapped <= 0:
+        return "This case’s ratio is not above 1: it speaks for no descent, whichever stratum the case belongs to."
     if not any(row.reached for row in found):
         row = found[0]
         if on_weights(result):
@@ -175,14 +177,15 @@ def _count(row: Row, count: int) -> str:
 def circumstances(result: Result) -> Iterator[tuple[str, str]]:
     """What of the case's circumstances is visible, each beside what the calibration's pairs had."""
     names = ", ".join(words.name(control.name, 30) for control in result.controls)
-    yield (
-        "Named controls",
-        "None. Every pair of the population had models beside it that read the same texts; without them likeness by "
-        "common texts is not told from descent."
-        if not names
-        else f"{names}. Every pair of the population had models beside it that read the same texts; whether yours did, "
-        "you know and the program does not.",
-    )
+    if names:
+        said = f"{names}. Every pair of the population had models beside it that read the same texts; whether yours did, "
+        said += "you know and the program does not."
+    elif on_weights(result):
+        said = "None. Common texts leave no likeness in weights, but a common parent is found only if it is named."
+    else:
+        said = "None. Every pair of the population had models beside it that read the same texts; without them likeness "
+        said += "by common texts is not told from descent."
+    yield "Named controls", said
     tier = f"Compared on the tier {words.name(result.calibration.tier)}"
     yield "Access", f"{tier}, as the pairs of these strata were." if result.calibration.strata else f"{tier}."
     for what in ("tokenizer", "architecture"):
