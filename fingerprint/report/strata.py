@@ -86,7 +86,7 @@ def _row(result: Result, part: StratumPart) -> Row:
         part=part,
         meaning=kind.meaning,
         against="; ".join(filter(None, against)),
-        reached=reaching(part, result.log10_lr_uncapped),
+        reached=_reaching(result, part),
     )
 
 
@@ -95,6 +95,13 @@ def _against(what: str, wanted: bool | None, *, found: bool | None) -> str:
     if wanted is None or found is None or wanted == found:
         return ""
     return f"their {what}s differ" if wanted else f"they share one {what}"
+
+
+def _reaching(result: Result, part: StratumPart) -> int | None:
+    data, case = result.calibration.tippett, result.log10_lr_uncapped
+    if part.reached and not part.kin and data is not None and data.unrelated and case > data.unrelated[-1]:
+        return 0  # the greatest of all unrelated pairs is known exactly, also beyond the last step
+    return reaching(part, case)
 
 
 def reaching(part: StratumPart, log10_lr: float) -> int | None:
@@ -111,6 +118,19 @@ def _alike(result: Result, what: str) -> bool | None:
     """Whether both sides say the same of their tokenizer or architecture; None where one says nothing."""
     first, second = (str(getattr(side, what)) for side in (result.suspect, result.reference))
     return first == second if first and second else None
+
+
+def columns(result: Result, row: Row) -> tuple[tuple[str, int | None], ...]:
+    """What is counted of a stratum, each with its title."""
+    reached = ("Reach this ratio", row.reached)
+    if on_weights(result):
+        return (reached,)
+    return reached, ("LR above 1", row.part.lr_above_1), ("LR above 10", row.part.lr_above_10)
+
+
+def on_weights(result: Result) -> bool:
+    """Whether the ratio before the caps is one over a p-value, of which a tenth of all unrelated pairs reach ten."""
+    return result.calibration.tier == "weights"
 
 
 def curve(part: StratumPart) -> tuple[tuple[float, float], ...]:
@@ -132,8 +152,12 @@ def sentence(result: Result) -> str:
         return f"Strata are not published with this calibration for the tier {words.name(result.calibration.tier)}."
     if not found:
         return "How often each stratum reaches this case’s ratio is not published with this calibration."
+    if result.log10_lr_uncapped <= 0:
+        return "This case’s ratio is not above 1: it speaks for no descent, whichever stratum the case belongs to."
     if not any(row.reached for row in found):
         row = found[0]
+        if on_weights(result):
+            return "No pair of the strata that nothing visible excludes reaches this case’s ratio."
         return (
             "No pair of the strata that nothing visible excludes reaches this case’s ratio. Where ratios mislead most "
             f"often, “{words.name(row.part.name)}”, {_count(row, row.part.lr_above_10)} are above 10."
@@ -153,14 +177,15 @@ def _count(row: Row, count: int) -> str:
 def circumstances(result: Result) -> Iterator[tuple[str, str]]:
     """What of the case's circumstances is visible, each beside what the calibration's pairs had."""
     names = ", ".join(words.name(control.name, 30) for control in result.controls)
-    yield (
-        "Named controls",
-        "None. Every pair of the population had models beside it that read the same texts; without them likeness by "
-        "common texts is not told from descent."
-        if not names
-        else f"{names}. Every pair of the population had models beside it that read the same texts; whether yours did, "
-        "you know and the program does not.",
-    )
+    if names:
+        said = f"{names}. Every pair of the population had models beside it that read the same texts; whether yours did, "
+        said += "you know and the program does not."
+    elif on_weights(result):
+        said = "None. Common texts leave no likeness in weights, but a common parent is found only if it is named."
+    else:
+        said = "None. Every pair of the population had models beside it that read the same texts; without them likeness "
+        said += "by common texts is not told from descent."
+    yield "Named controls", said
     tier = f"Compared on the tier {words.name(result.calibration.tier)}"
     yield "Access", f"{tier}, as the pairs of these strata were." if result.calibration.strata else f"{tier}."
     for what in ("tokenizer", "architecture"):
