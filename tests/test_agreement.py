@@ -115,7 +115,7 @@ def test_a_calibration_says_which_tiers_decide_and_only_its_strongest_shows_lear
     assert [found.kind for found in verdicts] == ["distilled", "distilled"]
     without = [item for item in evidence if item.method != "shared_deviations"]
     weaker = decide(case, without, now)
-    assert (weaker.log_lr.tier, weaker.kind) == ("topk", "related")
+    assert (weaker.log_lr.tier, weaker.kind) == ("text", "inconclusive")
 
 
 def test_calibrations_from_before_there_was_a_choice_keep_their_digest():

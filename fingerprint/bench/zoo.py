@@ -44,7 +44,8 @@ TIERS: dict[str, tuple[str, ...]] = {
     "text": ("text_z",),
 }
 #: Tiers by which a verdict on behaviour is decided. That two methods must agree was said before the recordings that
-#: decided on it were made (`docs/log.md`).
+#: decided on it were made (`docs/log.md`). The tier `topk` is no substitute: with few controls it accuses every seventh
+#: unrelated pair (`bench/validation.json`).
 DECIDES = ("agreed", "topk", "text")
 #: A pair can touch two, and something must be left to fit on.
 FEWEST_PEDIGREES = 3
