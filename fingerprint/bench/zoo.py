@@ -22,7 +22,7 @@ from fingerprint.calibration.model import PARTS, Calibration, Tier
 from fingerprint.errors import UsageError
 from fingerprint.recording import Recording
 from fingerprint.zoo.card import Card
-from fingerprint.zoo.pairs import Pair, all_pairs, controls_for, next_pedigree
+from fingerprint.zoo.pairs import DESCENDANT, Pair, all_pairs, controls_for, next_pedigree
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -104,16 +104,25 @@ def lineages(cards: Mapping[str, Card]) -> list[str]:
 def labelled(scored: Sequence[Scored], names: Sequence[str]) -> list[LabelledPair]:
     """The pairs that a tier is fitted on: descent or none, with all of its features."""
     # A chain or a sibling is neither hypothesis; the weights decide on derived pairs long before behaviour does.
-    return [
-        LabelledPair(
-            features=item.features,
-            related=item.pair.truth in LINEAGE,
-            pedigree=item.pair.pedigree,
-            other=item.pair.reference_pedigree,
-            stratum=item.pair.stratum,
-        )
-        for item in eligible(scored, names)
-    ]
+    return [_labelled(item) for item in eligible(scored, names)]
+
+
+def kin(scored: Sequence[Scored], names: Sequence[str]) -> list[LabelledPair]:
+    """Siblings, fellow students and kin of a teacher: no descent, yet not unrelated; counted, never fitted on."""
+    akin = [item for item in scored if item.pair.truth == "related" and item.pair.stratum != DESCENDANT]
+    return [_labelled(item, kin=True) for item in akin if set(names) <= set(item.features)]
+
+
+def _labelled(item: Scored, *, kin: bool = False) -> LabelledPair:
+    pair = item.pair
+    return LabelledPair(
+        features=item.features,
+        related=pair.truth in LINEAGE,
+        pedigree=pair.pedigree,
+        other=pair.reference_pedigree,
+        stratum=pair.stratum,
+        kin=kin,
+    )
 
 
 def eligible(scored: Sequence[Scored], names: Sequence[str]) -> list[Scored]:
@@ -140,6 +149,7 @@ def calibrate(
     for tier, names in TIERS.items():
         pairs = labelled(kept, names)
         if len({pair.related for pair in pairs}) == 2:
+            pairs += kin(kept, names)
             in_parts = tier in PARTS
             tiers |= (
                 fit_weakest(pairs, PARTS[tier], tier, **counts) if in_parts else {tier: fit_tier(pairs, names, **counts)}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.calibration.metrics import cllr, cllr_min, elub
-from fingerprint.calibration.model import WEAKEST, Stratum, Tier, Tippett
+from fingerprint.calibration.model import STEPS, WEAKEST, Stratum, Tier, Tippett
 
 Floats = NDArray[np.float64]
 _QUANTILES = 101
@@ -19,7 +19,8 @@ _QUANTILES = 101
 class LabelledPair:
     """Features of one pair whose truth is known; a family is left out as a whole, whichever side belongs to it.
 
-    ``pedigree`` is that of the suspect; ``other`` is that of the reference, where it is another one.
+    ``pedigree`` is that of the suspect; ``other`` is that of the reference, where it is another one. ``kin``: neither
+    descends from the other, but they share an origin; such pairs are measured and never fitted on.
     """
 
     features: dict[str, float]
@@ -27,6 +28,7 @@ class LabelledPair:
     pedigree: str
     other: str = ""
     stratum: str = ""
+    kin: bool = False
 
 
 def left_out_log_lrs(pairs: Sequence[LabelledPair], names: tuple[str, ...], *, weakest: bool = False) -> Floats:
@@ -38,7 +40,7 @@ def left_out_log_lrs(pairs: Sequence[LabelledPair], names: tuple[str, ...], *, w
     found = np.zeros(len(pairs))
     sides = [frozenset({pair.pedigree, pair.other or pair.pedigree}) for pair in pairs]
     for left in dict.fromkeys(sides):
-        rest = [pair for pair, families in zip(pairs, sides, strict=True) if not families & left]
+        rest = [pair for pair, families in zip(pairs, sides, strict=True) if not (pair.kin or families & left)]
         if len({pair.related for pair in rest}) < 2:
             continue
         score = _fitted(rest, names, weakest=weakest)
@@ -67,7 +69,10 @@ def _fitted(
 def fit_weakest(
     pairs: Sequence[LabelledPair], parts: Mapping[str, str], name: str, *, families: int, related_families: int
 ) -> dict[str, Tier]:
-    """A tier in which several methods must agree, and its parts: tier name → the feature that it has for itself."""
+    """A tier in which several methods must agree, and its parts: tier name → the feature that it has for itself.
+
+    Pairs that are ``kin`` are counted in the strata and nowhere else.
+    """
     counts = {"families": families, "related_families": related_families}
     tiers = {part: fit_tier(pairs, (feature,), **counts) for part, feature in parts.items()}
     least = [
@@ -78,7 +83,10 @@ def fit_weakest(
 
 
 def fit_tier(pairs: Sequence[LabelledPair], names: tuple[str, ...], *, families: int, related_families: int) -> Tier:
-    """A tier of the calibration. ``families`` counts independent lineages, which bound what an LR may claim."""
+    """A tier of the calibration. ``families`` counts independent lineages, which bound what an LR may claim.
+
+    Pairs that are ``kin`` are counted in the strata and nowhere else.
+    """
     return _tier(pairs, names, left_out_log_lrs(pairs, names), families, related_families)
 
 
@@ -86,9 +94,10 @@ def _tier(
     pairs: Sequence[LabelledPair], names: tuple[str, ...], tested: Floats, families: int, related_families: int
 ) -> Tier:
     """The tier fitted on all pairs, with what their left-out natural-log LRs say of it."""
-    mean, scale, weights, intercept = _logistic(pairs, names)
-    truth = np.array([pair.related for pair in pairs])
-    low, high = elub(tested[truth], tested[~truth])
+    mean, scale, weights, intercept = _logistic([pair for pair in pairs if not pair.kin], names)
+    right = tested[[pair.related and not pair.kin for pair in pairs]]
+    wrong = tested[[not (pair.related or pair.kin) for pair in pairs]]
+    low, high = elub(right, wrong)
     return Tier(
         features=names,
         mean=_rounded(mean),
@@ -96,12 +105,12 @@ def _tier(
         coefficients=_rounded(weights),
         intercept=round(intercept, 6),
         bounds=population_bounds(families, related_families, (low, high)),
-        cllr=round(cllr(tested[truth], tested[~truth]), 4),
-        cllr_min=round(cllr_min(tested[truth], tested[~truth]), 4),
-        related_pairs=int(truth.sum()),
-        unrelated_pairs=int((~truth).sum()),
+        cllr=round(cllr(right, wrong), 4),
+        cllr_min=round(cllr_min(right, wrong), 4),
+        related_pairs=right.size,
+        unrelated_pairs=wrong.size,
         families=families,
-        tippett=Tippett(related=_quantiles(tested[truth]), unrelated=_quantiles(tested[~truth])),
+        tippett=Tippett(related=_quantiles(right), unrelated=_quantiles(wrong)),
         strata=_strata(pairs, tested),
     )
 
@@ -113,12 +122,29 @@ def _quantiles(natural: Floats) -> tuple[float, ...]:
 
 
 def _strata(pairs: Sequence[LabelledPair], tested: Floats) -> tuple[Stratum, ...]:
+    """Strata of unrelated pairs, then those of kin, each in order of name."""
     found = []
-    for name in sorted({pair.stratum for pair in pairs if not pair.related and pair.stratum}):
-        chosen = tested[[not pair.related and pair.stratum == name for pair in pairs]]
-        hits = [int(np.sum(chosen > np.log(limit))) for limit in (1, 10)]
-        found.append(Stratum(name=name, pairs=chosen.size, lr_above_1=hits[0], lr_above_10=hits[1]))
+    kinds = sorted({(pair.kin, pair.stratum) for pair in pairs if pair.stratum and (pair.kin or not pair.related)})
+    for kin, name in kinds:
+        chosen = [pair.kin == kin and pair.stratum == name and (kin or not pair.related) for pair in pairs]
+        logs = tested[chosen] / np.log(10)
+        found.append(
+            Stratum(
+                name=name,
+                pairs=logs.size,
+                lr_above_1=int(np.sum(logs > 0)),
+                lr_above_10=int(np.sum(logs > 1)),
+                kin=kin,
+                reached=_reached(logs),
+            )
+        )
     return tuple(found)
+
+
+def _reached(logs: Floats) -> tuple[int, ...]:
+    """How many log10 LRs are at least each step, without the zeros at the end."""
+    counts = [int(np.sum(logs >= step)) for step in STEPS]
+    return tuple(count for count in counts if count)
 
 
 def population_bounds(

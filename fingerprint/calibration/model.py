@@ -22,6 +22,8 @@ WEAKEST = "weakest"
 #: Such tiers: their parts, each a tier of its own with one feature. Ratios of methods on the same answers are not
 #: independent, so they are never added; the smallest is calibrated once more.
 PARTS: dict[str, dict[str, str]] = {"agreed": {"overlap": "overlap_margin", "contrast": "contrast"}}
+#: Log10 LRs at which the pairs of a stratum are counted: from a hundredth to a thousand, a factor of 1.12 apart.
+STEPS: tuple[float, ...] = tuple(round(-2 + 0.05 * step, 2) for step in range(101))
 #: The package's own population stretches this far in model size before a likelihood ratio is refused.
 _REACH = 10.0
 
@@ -36,7 +38,12 @@ class Tippett(BaseModel):
 
 
 class Stratum(BaseModel):
-    """Unrelated pairs of one kind, and how many left-out LRs among them mislead."""
+    """Pairs of one kind without descent between them, and how many left-out LRs among them mislead.
+
+    ``kin``: they share an origin (siblings, fellow students), so they are neither hypothesis and nothing was fitted on
+    them. ``reached``: pairs whose log10 LR is at least each of `STEPS`, as far as there are any; empty in calibrations
+    that were written before it was counted.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,6 +51,8 @@ class Stratum(BaseModel):
     pairs: int
     lr_above_1: int
     lr_above_10: int
+    kin: bool = False
+    reached: tuple[int, ...] = ()
 
 
 class Tier(BaseModel):

@@ -146,12 +146,18 @@ class TippettPart(_Part):
 
 
 class StratumPart(_Part):
-    """Unrelated pairs of one kind, and how many of them a likelihood ratio misleads."""
+    """Pairs of one kind without descent between them, and how many of them a likelihood ratio misleads."""
 
     name: str
     pairs: int
     lr_above_1: int
     lr_above_10: int
+    kin: bool = Field(default=False, description="They share an origin, without descent of one from the other.")
+    reached: tuple[int, ...] = Field(
+        default=(),
+        description="Pairs whose log10 LR is at least -2, -1.95, -1.9 … 3, without the zeros at the end; empty where the "
+        "calibration does not say.",
+    )
 
 
 class CalibrationPart(_Part):

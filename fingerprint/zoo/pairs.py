@@ -23,6 +23,8 @@ SAME_DATA = frozenset(
 )
 #: A student, and a model that was made from its teacher's weights.
 KIN_OF_TEACHER = "kin of the teacher"
+#: The reference descends from the suspect: the relation that is looked for, in the other order.
+DESCENDANT = "descendant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,7 @@ def all_pairs(cards: Mapping[str, Card]) -> list[Pair]:
 
 def _kinship(cards: Mapping[str, Card], first: str, second: str) -> str:
     if first in ancestors(cards, second):
-        return "descendant"
+        return DESCENDANT
     mine, theirs = ({model} | weight_ancestors(cards, model) for model in (first, second))
     if mine & theirs:
         return "siblings of one base"
