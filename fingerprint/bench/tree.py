@@ -153,7 +153,7 @@ def summary(counts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def run(
-    zoo: Zoo, calibration: Calibration, replicates: int, say: Callable[[str], None], panels: int = 4
+    zoo: Zoo, calibration: Calibration, replicates: int, say: Callable[[str], None], panels: int = 3
 ) -> tuple[dict[str, Any], Tier]:
     """Trees of the whole zoo and of panels drawn from it, beside peers; and the tier of ties fitted on all of it.
 
@@ -169,7 +169,6 @@ def run(
         say(f"ties without {pedigree}: Cllr {tiers[pedigree].cllr}, bounds {tiers[pedigree].bounds}")
     grower = Grower(zoo=zoo, calibration=calibration, tiers=tiers, replicates=replicates)
     table: dict[str, Any] = {"models": len(zoo.cards), "replicates": replicates}
-    table |= grower.judge([(pedigree, sorted(zoo.cards)) for pedigree in tiers], say)
     table["pairs_that_reach_ten"] = tie_panels.summed(reached)
     rng = np.random.default_rng(1)
     for size in (size for size in tie_panels.PANELS if size < len(zoo.cards)):
@@ -178,7 +177,8 @@ def run(
             for pedigree in tiers
             for _ in range(panels if size <= _SMALL else 1)
         ]
-        table.setdefault("panels", {})[str(size)] = {"panels": len(drawn), **grower.judge(drawn, say)}
+        table[f"{len(drawn)} panels of {size} models"] = grower.judge(drawn, say)
+    table["the whole zoo"] = grower.judge([(pedigree, sorted(zoo.cards)) for pedigree in tiers], say)
     return table, tie_panels.fit(pairs, zoo.cards)
 
 

@@ -170,10 +170,10 @@ def _deviation_ties(
 
 
 def _calibrated_on(tier: Tier) -> str:
-    panels = f", in panels of {tier.lineages[0]} to {tier.lineages[1]} lineages," if tier.lineages else ""
+    panels = f"panels of {tier.lineages[0]} to {tier.lineages[1]} lineages" if tier.lineages else "one panel"
     return (
-        f"such ties were calibrated on {tier.related_pairs} pairs with a common origin and {tier.unrelated_pairs} without"
-        f"{panels} of {tier.families} independent small models"
+        f"such ties were calibrated on {panels} of small models, {tier.families} of them begun from nothing: "
+        f"{tier.related_pairs:,} pairs in which one learned from the other, {tier.unrelated_pairs:,} without a common origin"
     )
 
 
