@@ -173,7 +173,7 @@ def _calibrated_on(tier: Tier) -> str:
     panels = f"panels of {tier.lineages[0]} to {tier.lineages[1]} lineages" if tier.lineages else "one panel"
     return (
         f"such ties were calibrated on {panels} of small models, {tier.families} of them begun from nothing: "
-        f"{tier.related_pairs:,} pairs in which one learned from the other, {tier.unrelated_pairs:,} without a common origin"
+        f"{tier.related_pairs:,} pairs where one learned from the other, {tier.unrelated_pairs:,} without a common origin"
     )
 
 
