@@ -347,6 +347,18 @@ def test_models_with_three_prompts_in_common_are_strangers(calibration):
     assert tree.strangers == ("a", "b")
 
 
+def test_one_recording_twice_is_two_leaves_with_names_of_their_own(small_zoo, calibration):
+    tree = grow([small_zoo[0], small_zoo[0], small_zoo[-1]], calibration, QUICK)
+    assert len(set(tree.models)) == 3
+    assert sorted(name[-3:] for name in tree.models if name.startswith(small_zoo[0].model.name)) == [" #1", " #2"]
+
+
+def test_the_terminal_says_what_the_ties_rest_on(shipped_tree):
+    shown = "\n".join(page.lines(shipped_tree))
+    assert all(note in shown for note in shipped_tree.notes)
+    assert "1 have" not in shown
+
+
 EVIL = "<script>alert(1)</script>'\u202e&"
 
 
@@ -381,7 +393,9 @@ def test_a_family_of_many_is_drawn_row_by_row():
 
 
 def test_small_families_of_a_crowded_wheel_stay_near_its_rim():
-    pairs = [Node(children=tuple(Node(model=f"{k:03d}{side}", kind="weights") for side in "ab"), support=1.0) for k in range(60)]
+    pairs = [
+        Node(children=tuple(Node(model=f"{k:03d}{side}", kind="weights") for side in "ab"), support=1.0) for k in range(60)
+    ]
     tree = FamilyTree(models=tuple(n for pair in pairs for n in pair.names), root=Node(children=tuple(pairs)))
     starts = [part.split("A")[0].split() for part in str(picture.wheel(tree)).split(' d="M')[1:]]
     assert len(starts) == 120
