@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= ../shared/data
 
-.PHONY: demo test lint bench bench-small bench-null bench-real bench-recorded bench-weights bench-growth zoo docs clean
+.PHONY: demo test lint bench bench-small bench-null bench-validation bench-real bench-recorded bench-weights bench-growth zoo docs clean
 
 demo: $(READY)
 	$(BIN)/fingerprint demo --out demo-reports
@@ -29,6 +29,10 @@ bench-small: $(READY)
 	$(BIN)/fingerprint zoo build small --data $(DATA)/text --out build/zoo-small/models
 	$(BIN)/fingerprint zoo record build/zoo-small/models --out build/zoo-small/recordings
 	$(BIN)/fingerprint bench zoo build/zoo-small/recordings --no-power -o build/zoo-small/zoo.json
+
+# The calibration that ships, on pedigrees that took no part in it; nothing is fitted.
+bench-validation: $(READY)
+	$(BIN)/fingerprint bench validate bench/validation -o bench/validation.json
 
 # False accusations: at least 2,000 comparisons in which nobody learned from anybody.
 bench-null: $(READY)

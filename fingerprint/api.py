@@ -249,13 +249,22 @@ def folder_files(folder: Path) -> list[Path]:
 
 def matrix(folder: Path, calibration: PanelCalibration | None = None) -> tuple[tuple[str, ...], list[PairRow]]:
     """All pairs of the recordings in a folder, by their answers: model names, and one row per pair."""
+    names, rows, _ = matrix_with_limits(folder, calibration)
+    return names, rows
+
+
+def matrix_with_limits(
+    folder: Path, calibration: PanelCalibration | None = None
+) -> tuple[tuple[str, ...], list[PairRow], tuple[str, ...]]:
+    """As `matrix`, and why less is claimed of some pairs than their scores suggest."""
     from fingerprint.calibration.panel import shipped as shipped_panel
-    from fingerprint.matrix import compare_all
+    from fingerprint.matrix import compare_all, limits
 
     recordings = read_folder(folder)
     if len(recordings) < 2:
         raise UsageError(f"The folder {folder} holds one recording only.", hint="A pair needs two.")
-    return compare_all(recordings, calibration or shipped_panel())
+    names, rows = compare_all(recordings, calibration or shipped_panel())
+    return names, rows, limits(recordings, rows)
 
 
 def identify(suspect: str, folder: Path, options: Options | None = None) -> Identification:

@@ -17,10 +17,10 @@ from fingerprint.calibration.panel import PanelCalibration
 from fingerprint.evidence.base import MIN_PROMPTS
 from fingerprint.evidence.protocol import voided
 from fingerprint.evidence.text import usable_answers
-from fingerprint.matrix import distinct_names, pair_row, score_all
+from fingerprint.matrix import changed, comparable, distinct_names, pair_row, score_all, small_population
 from fingerprint.recording import Recording
 from fingerprint.stats.multiplicity import holm
-from fingerprint.verdict import CLEAR, PANEL_ALPHA, SMALLEST_PANEL, Answer, Kind, none_of_these, panel_accused
+from fingerprint.verdict import CLEAR, PANEL_ACCUSE, PANEL_ALPHA, Answer, Kind, none_of_these, panel_accused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ def identify(suspect: Recording, panel: Sequence[Recording], calibration: PanelC
 def _candidates(everybody: Sequence[Recording], calibration: PanelCalibration) -> tuple[Candidate, ...]:
     """The members, the first of ``everybody`` being the suspect; those without enough common prompts come last."""
     names, scores = distinct_names(everybody), score_all(everybody)
-    alike = [not voided(everybody[0], member, "panel") for member in everybody]
+    alike = [comparable(everybody[0], member) for member in everybody]
     rows = [
         pair_row(names, scores, (0, place), calibration, models=len(everybody), alike=alike[place])
         for place in range(1, len(everybody))
@@ -146,11 +146,7 @@ def _limits(suspect: Recording, members: Sequence[Recording], candidates: Sequen
     limits = []
     if not usable_answers(suspect):
         limits.append("The suspect gave no answer that is not blank; nothing can be concluded.")
-    if len(members) + 1 < SMALLEST_PANEL:
-        limits.append(
-            f"A population of {len(members) + 1} models is too small to say what is common to all: candidates are ranked, "
-            f"but no likelihood ratio is claimed below {SMALLEST_PANEL}."
-        )
+    limits.extend(small_population(len(members) + 1))
     few = sum(candidate.shared_prompts < MIN_PROMPTS for candidate in candidates)
     if few:
         limits.append(f"{few} candidates have fewer than {MIN_PROMPTS} answered prompts in common with the suspect.")
@@ -160,10 +156,11 @@ def _limits(suspect: Recording, members: Sequence[Recording], candidates: Sequen
             f"{odd} candidates were asked under another temperature, system prompt or channel than the suspect: nothing "
             "is claimed of them."
         )
+    limits.extend(changed([suspect, *members]))
     limits.extend(_versions(suspect, members))
     limits.append(
-        f"An accusation needs a likelihood ratio of ten and a Holm-corrected p of {PANEL_ALPHA}; texts alone show a common "
-        "origin or a common teacher, never who learned from whom."
+        f"An accusation needs a likelihood ratio of {10**PANEL_ACCUSE:.0f} and a Holm-corrected p of {PANEL_ALPHA}; texts "
+        "alone show a common origin or a common teacher, never who learned from whom."
     )
     if any(candidate.log10_lr > CLEAR for candidate in candidates):
         limits.append("Few outputs, paraphrase or later training hide an origin: no candidate is excluded by its rank.")

@@ -18,9 +18,9 @@ from fingerprint.calibration.ties import shipped as shipped_ties
 from fingerprint.collection.execution import Engine
 from fingerprint.errors import RecordingError
 from fingerprint.evidence.base import MIN_PROMPTS
-from fingerprint.evidence.protocol import voided
 from fingerprint.identify import Candidate, Identification, LeftOut, identical
 from fingerprint.many import LARGE, recording_files, shown_name, sketch_folder, sketch_names
+from fingerprint.matrix import comparable
 from fingerprint.models.spec import parse_spec
 from fingerprint.recording import Recording
 from fingerprint.verdict import panel_bounds, panel_kind
@@ -122,7 +122,7 @@ def _without_itself(suspect: Recording, near: list[Near]) -> tuple[list[Near], l
             left_out.append(LeftOut(name=each.name, reason="the suspect itself, or an exact copy of it"))
             continue
         kept.append(each)
-        if other is not None and voided(suspect, other, "panel"):
+        if other is not None and not comparable(suspect, other):
             odd.add(each.file)
     return kept, left_out, odd
 
@@ -158,7 +158,7 @@ def _limits(candidates: tuple[Candidate, ...], odd: int) -> tuple[str, ...]:
         limits.append(f"{few:,} candidates have fewer than {MIN_PROMPTS} answered prompts in common with the suspect.")
     if odd:
         limits.append(
-            f"{odd} of the {READ} nearest were asked under another temperature, system prompt or channel than the suspect: "
-            "nothing is claimed of them."
+            f"{odd} of the {READ} nearest were asked under another temperature, system prompt or channel than the suspect, "
+            "or changed while they were recorded: nothing is claimed of them."
         )
     return tuple(limits)

@@ -111,15 +111,23 @@ def recording_files(folder: Path) -> list[tuple[Path, str]]:
 
 def matrix(folder: Path, engine: Engine) -> tuple[tuple[str, ...], list[PairRow]]:
     """All pairs of a folder: as `api.matrix` up to `LARGE` models, from sketches, with their own calibration, beyond."""
+    names, rows, _ = matrix_with_limits(folder, engine)
+    return names, rows
+
+
+def matrix_with_limits(folder: Path, engine: Engine) -> tuple[tuple[str, ...], list[PairRow], tuple[str, ...]]:
+    """As `matrix`, and why less is claimed of some pairs than their scores suggest."""
     files = recording_files(folder)
     if len(files) <= LARGE:
-        return api.matrix(folder)
+        return api.matrix_with_limits(folder)
     names = sketch_names(files, folder)
     sketch_store.make(names, engine)
     panel = sketch_store.load(names)
     scores, common, tier = panel.scores(), panel.common(), shipped_ties().tiers[TEXT]
     shown = [shown_name(path) for path in names.files]
-    return tuple(shown), [_row(shown, scores, common, tier, pair) for pair in combinations(range(len(shown)), 2)]
+    rows = [_row(shown, scores, common, tier, pair) for pair in combinations(range(len(shown)), 2)]
+    told = f"Beyond {LARGE} models protocols, versions of probes and changes during a recording are not compared."
+    return tuple(shown), rows, (told,)
 
 
 def tree(folder: Path, settings: Settings, engine: Engine) -> FamilyTree:

@@ -10,12 +10,13 @@ from itertools import combinations
 
 from fingerprint.calibration.model import LogLR
 from fingerprint.calibration.panel import PanelCalibration
+from fingerprint.evidence.base import MIN_PROMPTS
 from fingerprint.evidence.protocol import voided
 from fingerprint.evidence.text import usable_answers
 from fingerprint.recording import Recording
 from fingerprint.stats.textsim import PairScores, pair_scores
 from fingerprint.text import safe_cell
-from fingerprint.verdict import Kind, panel_bounds, panel_kind
+from fingerprint.verdict import SMALLEST_PANEL, Kind, drifted, panel_bounds, panel_kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +47,61 @@ def compare_all(recordings: Sequence[Recording], calibration: PanelCalibration) 
     identities = [recording.model.digest for recording in recordings]
     independent = len(set(identities))
     rows = [
-        pair_row(names, scores, (i, j), calibration, models=independent, alike=not voided(one, two, "panel"))
+        pair_row(names, scores, (i, j), calibration, models=independent, alike=comparable(one, two))
         for (i, one), (j, two) in combinations(enumerate(recordings), 2)
     ]
     return names, rows
+
+
+def comparable(first: Recording, second: Recording) -> bool:
+    """Whether anything may be claimed of a pair: asked alike, and neither was made of more than one model."""
+    return not (voided(first, second, "panel") or drifted(first) or drifted(second))
+
+
+def limits(recordings: Sequence[Recording], rows: Sequence[PairRow]) -> tuple[str, ...]:
+    """Why less is claimed of some pairs than their scores suggest, in sentences."""
+    found = small_population(len({recording.model.digest for recording in recordings}))
+    few = sum(row.shared_prompts < MIN_PROMPTS for row in rows)
+    if few:
+        found.append(f"{few} pairs have fewer than {MIN_PROMPTS} answered prompts in common: nothing is claimed of them.")
+    odd = sum(voided(one, two, "panel") for one, two in combinations(recordings, 2))
+    if odd:
+        found.append(
+            f"{odd} pairs were asked under another temperature, system prompt or channel: nothing is claimed of them."
+        )
+    mute = [recording.model.name for recording in recordings if not usable_answers(recording)]
+    if mute:
+        found.append(f"No answer that says something of its own (blank, refusals, always the same): {', '.join(mute)}.")
+    return (*found, *changed(recordings), *versions(recordings))
+
+
+def small_population(models: int) -> list[str]:
+    """What a population of too few models means."""
+    words = (
+        f"A population of {models} models is too small to say what is common to all: they are ranked, and no likelihood "
+        f"ratio is claimed below {SMALLEST_PANEL}."
+    )
+    return [] if models >= SMALLEST_PANEL else [words]
+
+
+def changed(recordings: Sequence[Recording]) -> list[str]:
+    """The models that changed while they were recorded."""
+    names = [recording.model.name for recording in recordings if drifted(recording)]
+    if not names:
+        return []
+    return [f"Changed while it was recorded, so that nothing is claimed of it: {', '.join(names)}. Collect it again."]
+
+
+def versions(recordings: Sequence[Recording]) -> list[str]:
+    """Probe sets that were answered in different versions."""
+    known: dict[str, set[str]] = {}
+    for ref in (ref for recording in recordings for ref in recording.probe_sets):
+        known.setdefault(ref.name, set()).add(ref.digest)
+    return [
+        f"The probe set {name} was recorded in different versions; only prompts with the same words are compared."
+        for name, digests in sorted(known.items())
+        if len(digests) > 1
+    ]
 
 
 def score_all(recordings: Sequence[Recording]) -> PairScores:
@@ -102,10 +154,10 @@ def distinct_names(recordings: Sequence[Recording]) -> tuple[str, ...]:
     )
 
 
-def as_json(names: Sequence[str], rows: Sequence[PairRow]) -> dict[str, object]:
+def as_json(names: Sequence[str], rows: Sequence[PairRow], limits: Sequence[str] = ()) -> dict[str, object]:
     """The matrix as its contract has it."""
     pairs = [{name: getattr(row, name) for name in PairRow.__slots__} for row in rows]
-    return {"schema_version": "1.0", "models": list(names), "pairs": pairs}
+    return {"schema_version": "1.0", "models": list(names), "pairs": pairs, "limits": list(limits)}
 
 
 def as_csv(rows: Sequence[PairRow]) -> str:

@@ -96,7 +96,8 @@ def decide(case: Case, evidence: Sequence[Evidence], calibration: Calibration) -
         return _verdict(case, kind, _weights_lr(calibration, found), calibration, weights)
     # Weights decide descent, behaviour decides learning: what the weights said is not counted again here.
     log_lr = _behaviour_lr(case, found, calibration)
-    return _verdict(case, _behaviour_kind(weights, log_lr), log_lr, calibration, weights)
+    strongest = log_lr.tier == calibration.decides[0]
+    return _verdict(case, _behaviour_kind(weights, log_lr, strongest=strongest), log_lr, calibration, weights)
 
 
 def weights_say(case: Case, found: Mapping[str, Evidence]) -> Weights:
@@ -183,10 +184,10 @@ def none_of_these(accused: Sequence[bool], log10_lr_none: float) -> Answer:
     return "yes" if log10_lr_none >= -CLEAR else "undecided"
 
 
-def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
+def _behaviour_kind(weights: Weights, log_lr: LogLR, *, strongest: bool) -> Kind:
     if log_lr.value >= BEHAVIOUR_ACCUSE and log_lr.interval[0] >= ACCUSE_LOW:
         # Without a look at the weights, learning and descent look alike, and text alone shows neither.
-        return "distilled" if weights == "independent" and log_lr.tier == "topk" else "related"
+        return "distilled" if weights == "independent" and strongest else "related"
     if log_lr.interval[1] <= CLEAR:
         return "unrelated"
     return "inconclusive"
@@ -194,7 +195,7 @@ def _behaviour_kind(weights: Weights, log_lr: LogLR) -> Kind:
 
 def _behaviour_lr(case: Case, found: Mapping[str, Evidence], calibration: Calibration) -> LogLR:
     """The likelihood ratio of the strongest tier whose features are all there; tiers are never added up."""
-    for name in ("topk", "text"):
+    for name in calibration.decides:
         needed = calibration.needs(name)
         sources = [item for item in found.values() if set(item.features) & needed]
         features = {key: value for item in sources for key, value in item.features.items()}
@@ -227,15 +228,15 @@ def _moved(sources: Sequence[Evidence], end: int) -> dict[str, float]:
 
 def _bounds(case: Case, tier: Tier, calibration: Calibration) -> tuple[float, float]:
     """What the calibration supports for this case: nothing for models of another kind, no accusation without controls."""
-    if not _covered(case, calibration) or any(_drifted(side) for side in (case.suspect, case.reference)):
+    if not _covered(case, calibration) or any(drifted(side) for side in (case.suspect, case.reference)):
         return 0.0, 0.0
     return (tier.bounds[0], 0.0) if _missing_controls(case) else tier.bounds
 
 
 def _missing_controls(case: Case) -> int:
-    """How many controls there are too few: different ones, one of the sides' tokenizer if they share it."""
+    """How many controls there are too few: different ones, unchanged while recorded, one of a tokenizer that both share."""
     sides = (case.suspect.model, case.reference.model)
-    named = {each.model.digest: each.model for each in case.controls}
+    named = {each.model.digest: each.model for each in case.controls if not drifted(each)}
     others = [model for model in named.values() if model.digest not in {side.digest for side in sides}]
     alike = [model for model in others if model.tokenizer == sides[1].tokenizer]
     return max(FEWEST_CONTROLS - len(others), int(sides[0].tokenizer == sides[1].tokenizer and not alike))
@@ -267,7 +268,8 @@ def _identical(case: Case) -> bool:
     return first.digest == second.digest and not {"server", "rows"} & {first.kind, second.kind}
 
 
-def _drifted(recording: Recording) -> bool:
+def drifted(recording: Recording) -> bool:
+    """Whether a recording was made of more than one model, by its own answers at the beginning and at the end."""
     drift = recording.drift
     return drift is not None and drift.pvalue <= DRIFT_P and drift.across - drift.within >= DRIFT_MORE
 
@@ -297,7 +299,8 @@ def _verdict(
         weights=weights,
         log_lr=log_lr,
         covered=_covered(case, calibration),
-        drifted=tuple(_drifted(side) for side in (case.suspect, case.reference)),
+        drifted=tuple(drifted(side) for side in (case.suspect, case.reference)),
+        drifted_controls=tuple(control.model.name for control in case.controls if drifted(control)),
         missing_controls=_missing_controls(case),
         fewest_controls=FEWEST_CONTROLS,
         derived_likeness=DERIVED_LIKENESS,

@@ -22,6 +22,7 @@ class Facts:
     log_lr: LogLR
     covered: bool
     drifted: tuple[bool, ...]
+    drifted_controls: tuple[str, ...] = ()
     missing_controls: int
     fewest_controls: int
     derived_likeness: float
@@ -54,7 +55,7 @@ _SAME_SEED = (
     "have weights that descend from one initialisation too; below a likeness of {least} the two are not told apart."
 )
 #: The tiers that are read off answers.
-_BEHAVIOUR = frozenset({"topk", "text"})
+_BEHAVIOUR = frozenset({"agreed", "topk", "text"})
 
 
 def sentence(case: Case, facts: Facts) -> str:
@@ -98,7 +99,7 @@ def outlook(case: Case, facts: Facts, calibration: Calibration) -> str:
     cap, wanted = calibration.tiers[log_lr.tier].bounds, facts.accuse[0]
     end = cap[1] if log_lr.uncapped > facts.clear else cap[0]
     if facts.clear < end < wanted:
-        access = "" if log_lr.tier == "topk" else " It takes log-probabilities of both, or open weights."
+        access = "" if log_lr.tier != "text" else " It takes log-probabilities of both, or open weights."
         return (
             f"no number of probes or controls would: a ratio of {10**wanted:.0f} accuses and one of {10**facts.clear:.2g} "
             f"clears, and the calibration of this access supports none beyond {10**end:.2g}.{access}"
@@ -200,7 +201,13 @@ def _collection(case: Case, facts: Facts) -> list[str]:
                 f"{drift.across:.2g} between beginning and end, by {drift.within:.2g} within the beginning "
                 f"(p = {drift.pvalue:.2g}). Nothing is claimed from such a recording: collect it again."
             )
+        if side.model.kind == "server" and drift is None:
+            found.append(f"Whether {name} stayed the same model while it was recorded was not checked: too few questions.")
         if side.model.kind == "server":
             found.append(f"Who {name} is was told by its server and could not be checked.")
         found.extend(f"{name}: {note.text}." for note in side.notes)
+    found.extend(
+        f"The control {name} changed while it was recorded, and does not count as a control: collect it again."
+        for name in facts.drifted_controls
+    )
     return found

@@ -17,7 +17,9 @@ written ``token_id:NUMBER``; ``max_logprobs`` is 20 unless raised.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -358,7 +360,20 @@ async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def endless(writer: asyncio.StreamWriter) -> None:
-    """A body without end: as fast as it goes (``flood``), or a byte now and then (``trickle``)."""
+    """An answer without end: its body as fast as it goes (``flood``) or a byte now and then (``trickle``).
+
+    ``headers``: a byte of a header now and then; ``continue``: an interim answer (RFC 9110, 15.2) now and then.
+    """
+    if SETTINGS["endless"] in {"headers", "continue"}:
+        parts = itertools.chain([b"HTTP/1.1 200 OK\r\nX: "], itertools.repeat(b"a"))
+        if SETTINGS["endless"] == "continue":
+            parts = itertools.repeat(b"HTTP/1.1 102 Processing\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        return
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
     part = b"a" * 65536 if SETTINGS["endless"] == "flood" else b" "
     try:

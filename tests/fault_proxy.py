@@ -7,6 +7,7 @@ switches faults on; ``GET /_faults`` counts them by kind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import sys
@@ -24,6 +25,7 @@ KINDS = (
     "reset",
     "truncated",
     "stalled",
+    "trickled",
     "garbage",
     "list",
     "other model",
@@ -86,6 +88,15 @@ async def broken(kind: str, good: tuple[int, dict[str, str], bytes], writer: asy
         writer.write(packed(status, headers, body)[: -(len(body) // 2)])
         await writer.drain()
         await asyncio.sleep(SETTINGS["stall"])
+        return False
+    elif kind == "trickled":
+        # A header that grows by a byte now and then: no single wait is long.
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            for _ in range(int(SETTINGS["stall"] / 0.1)):
+                writer.write(b"a")
+                await writer.drain()
+                await asyncio.sleep(0.1)
         return False
     else:
         writer.write(packed(200, headers, wrong(kind, body)))

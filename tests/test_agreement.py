@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fingerprint import api, shipped
+from fingerprint.calibration import model
 from fingerprint.calibration.fit import LabelledPair, fit_weakest, left_out_log_lrs
 from fingerprint.calibration.metrics import cllr
 from fingerprint.calibration.model import PARTS, WEAKEST, Calibration
@@ -27,6 +28,8 @@ from fingerprint.report.verify import verify
 from fingerprint.stats.permutation import sign_flip
 from fingerprint.verdict import decide
 
+#: Of the calibration that shipped before one said which tiers decide.
+OLD_DIGEST = "sha256:25aa514985e5fba3ed70b4195a168412028576b11acf8a5edc4ed996b0d2c52b"
 FEATURES = tuple(PARTS["agreed"].values())
 MODELS = {recording.model.name: recording for recording in shipped.recordings()}
 
@@ -97,6 +100,31 @@ def test_a_calibration_of_before_is_still_applied():
     assert old.needs("topk") == {"contrast"}
     assert old.log10_lr("topk", {"contrast": 1.0}) == plain.log10_lr({"contrast": 1.0})
     assert old.needs("text") == frozenset()
+
+
+def test_a_calibration_says_which_tiers_decide_and_only_its_strongest_shows_learning():
+    """With the same evidence: by the tiers of before, by the agreement, and where the agreement cannot be had."""
+    recordings = [MODELS[name] for name in ("student", "teacher", "twin", "twin-gpt2")]
+    case = api.make_case(recordings, shipped.recordings())
+    evidence = [item for item in examine(case)[0] if isinstance(item, Evidence)]
+    now = model.shipped()
+    assert now.decides[0] == "agreed"
+    before = now.model_copy(update={"decides": model.DECIDES})
+    verdicts = [decide(case, evidence, each) for each in (now, before)]
+    assert [found.log_lr.tier for found in verdicts] == ["agreed", "topk"]
+    assert [found.kind for found in verdicts] == ["distilled", "distilled"]
+    without = [item for item in evidence if item.method != "shared_deviations"]
+    weaker = decide(case, without, now)
+    assert (weaker.log_lr.tier, weaker.kind) == ("topk", "related")
+
+
+def test_calibrations_from_before_there_was_a_choice_keep_their_digest():
+    """Reports name their calibration by it."""
+    held = {each.id: each for each in model.known().values()}
+    assert held["zoo-2026-11-25"].digest == OLD_DIGEST
+    assert held["zoo-2026-11-25"].decides == model.DECIDES
+    changed = held["zoo-2026-11-25"].model_copy(update={"decides": ("agreed", "topk", "text")})
+    assert changed.digest != OLD_DIGEST
 
 
 def test_the_lead_is_that_of_the_nearest_pair_and_has_an_interval():

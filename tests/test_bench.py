@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprint import shipped
-from fingerprint.bench import page, plots
+from fingerprint.bench import page, plots, validation
 from fingerprint.bench.baselines import Baselines, mmd_squared, overused
 from fingerprint.bench.features import FeatureTable
 from fingerprint.bench.null import innocent_pairs
@@ -21,6 +21,7 @@ from fingerprint.bench.rates import calibration, discrimination, error_rates
 from fingerprint.bench.realscale import Passage, passages, training_texts
 from fingerprint.bench.verdicts import Court, accusations, confusion, direction
 from fingerprint.bench.zoo import Scored, Zoo, chosen_pairs, left_out, read_zoo, score_pairs
+from fingerprint.calibration import model
 from fingerprint.calibration.metrics import cllr, empirical_cross_entropy, expected_calibration_error
 from fingerprint.calibration.model import LogLR
 from fingerprint.errors import UsageError
@@ -134,6 +135,25 @@ def test_real_verdicts_of_the_shipped_zoo_accuse_nobody_wrongly(zoo):
     rates = error_rates(scored)
     assert rates["baseline jsd"]["distilled"]["auc"] > 0.5
     assert rates["weights"]["derived"]["auc"] == 1.0
+
+
+def test_a_calibration_is_validated_as_it_is_and_never_on_its_own_recipe(zoo):
+    """Every ratio and verdict comes from the calibration given, whatever the pairs look like."""
+    scored = score_pairs(zoo, lambda _: None)
+    used = model.shipped()
+    table = validation.run(zoo, used, lambda _: None)
+    assert table["calibration_digest"] == used.digest
+    pairs = [item for item in scored if item.pair.truth != "related" and used.needs("agreed") <= set(item.features)]
+    logs = [used.log10_lr("agreed", item.features) for item in pairs]
+    wrong = sum(value >= 1 for item, value in zip(pairs, logs, strict=True) if item.pair.truth == "unrelated")
+    right = sum(value >= 1 for item, value in zip(pairs, logs, strict=True) if item.pair.truth == "distilled")
+    reached = table["tiers"]["agreed"]["reached"]["10"]
+    assert (reached["unrelated"]["reached"], reached["distilled"]["reached"]) == (wrong, right)
+    assert right > 0
+    assert sum(reached["unrelated by stratum"].values()) == wrong
+    own = used.model_copy(update={"population": "eight models, trained by the recipe shipped"})
+    with pytest.raises(UsageError, match="cannot be validated on it"):
+        validation.run(zoo, own, lambda _: None)
 
 
 def test_direction_counts_decided_pairs_only():

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 import traceback
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -278,11 +279,59 @@ def test_the_limit_of_answers_can_be_raised():
         assert len(found.value["x"]) == 50_000_000
 
 
-@pytest.mark.parametrize(("kind", "words"), [("flood", "bytes; it was cut off"), ("trickle", "did not end in time")])
-def test_a_body_without_end_has_an_end(kind, words):
-    """A trickle keeps every wait for the next byte short: only the deadline of the whole answer ends it."""
-    with fake_server(endless=kind) as address, pytest.raises(ModelError, match=words):
-        open_model(parse_spec(spec_of(address, timeout=0.6, attempts=2)))
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("flood", "bytes; it was cut off"),
+        ("trickle", "failed 2 times in a row: the answer did not end in time"),
+        ("headers", "failed 2 times in a row: the answer did not end in time"),
+        ("continue", "failed 2 times in a row: the answer did not end in time"),
+    ],
+)
+def test_an_answer_without_end_has_an_end(capsys, monkeypatch, kind, words):
+    """A trickle keeps every wait for the next byte short: only the deadline of the whole request ends it."""
+    with fake_server(endless=kind) as address:
+        spec = spec_of(address, timeout=0.6, attempts=2)
+        with pytest.raises(ModelError, match=words):
+            open_model(parse_spec(spec))
+        done = run(capsys, monkeypatch, "collect", spec, "-o", "x.jsonl")
+    assert done.returncode == 4
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_server_that_starts_to_trickle_costs_a_few_requests_and_nothing_collected(capsys, monkeypatch, world):
+    """Half-way through a run every header comes by the byte: the run ends, and goes on when the server is well again."""
+    with fake_server(dialect="openai") as address:
+        spec = spec_of(address, timeout=0.4, attempts=2, concurrency=1)
+        command = ("collect", spec, "-o", "own.jsonl", "--probes", "few.toml", "--max-requests")
+        assert run(capsys, monkeypatch, *command, "9").returncode == 4
+        backend = open_model(parse_spec(spec))
+        httpx.post(address + "/_config", json={"endless": "headers"})
+        request = SampleRequest(prompt=Prompt(id="a", text="x"), draw=0, max_tokens=1, temperature=1.0, seed=0)
+        with pytest.raises(ModelError, match="did not end in time"):
+            backend.ask(request)
+        assert backend.transport.faults == {"the answer did not end in time": 2}
+        httpx.post(address + "/_config", json={"endless": ""})
+        assert backend.ask(request).rows
+        assert run(capsys, monkeypatch, *command, "900").returncode == 0
+        fresh = ("collect", spec, "-o", "fresh.jsonl", "--probes", "few.toml", "--store", "other")
+        assert run(capsys, monkeypatch, *fresh).returncode == 0
+    assert (world / "own.jsonl").read_bytes() == (world / "fresh.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"), [("socks5://127.0.0.1:9", "SOCKS"), ("nonsense://u:{key}@h", "makes no sense")]
+)
+def test_a_proxy_that_cannot_be_used_is_one_sentence(capsys, monkeypatch, proxy, words):
+    """Its address may hold a password and is not repeated."""
+    if find_spec("socksio") and "socks" in proxy:
+        pytest.skip("socksio is installed")
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format(key=KEY))
+    done = run(capsys, monkeypatch, "collect", "openai:m?base_url=https://host.invalid/v1&attempts=1", "-o", "x.jsonl")
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
+    assert words in done.stderr
+    assert KEY not in done.said
 
 
 @pytest.mark.parametrize(

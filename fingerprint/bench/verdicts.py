@@ -31,10 +31,11 @@ ACCESS = ("weights", "topk", "text")
 
 @dataclass(frozen=True, kw_only=True)
 class Court:
-    """Decides pairs of a zoo; every calibration is fitted without the pedigrees of the pair."""
+    """Decides pairs of a zoo; every calibration is fitted without the pedigrees of the pair, unless one is fixed."""
 
     zoo: Zoo
     scored: Sequence[Scored]
+    fixed: Calibration | None = None
     _calibrations: dict[frozenset[str], Calibration] = field(default_factory=dict)
 
     def verdict(self, item: Scored, access: str) -> Verdict:
@@ -53,6 +54,8 @@ class Court:
 
     def calibration(self, *pedigrees: str) -> Calibration:
         """Fitted on pairs that touch none of these pedigrees."""
+        if self.fixed is not None:
+            return self.fixed
         left = frozenset(pedigrees)
         if left not in self._calibrations:
             name = "without-" + "-".join(sorted(left))

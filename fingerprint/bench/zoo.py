@@ -34,6 +34,9 @@ TIERS: dict[str, tuple[str, ...]] = {
     "fused": ("partial_z", "partial_margin", "contrast", "cross_text"),
     "text": ("text_z",),
 }
+#: Tiers by which a verdict on behaviour is decided. That two methods must agree was said before the recordings that
+#: decided on it were made (`docs/log.md`).
+DECIDES = ("agreed", "topk", "text")
 #: A pair can touch two, and something must be left to fit on.
 FEWEST_PEDIGREES = 3
 LINEAGE = frozenset({"derived", "distilled"})
@@ -52,17 +55,22 @@ class Zoo:
         return FeatureTable(recordings=self.recordings)
 
 
-def read_zoo(folder: Path) -> Zoo:
-    """Read the recordings of a zoo that have a card, and whose parents have too."""
+def read_zoo(folder: Path, *, fewest: int = FEWEST_PEDIGREES) -> Zoo:
+    """Read the recordings of a zoo that have a card, and whose parents have too.
+
+    Raises:
+        UsageError: there are fewer than ``fewest`` pedigrees.
+
+    """
     cards = {
         path.name.removesuffix(".card.json"): Card.model_validate_json(path.read_bytes())
         for path in sorted(folder.glob("*.card.json"))
     }
     present = {name for name in cards if (folder / f"{name}.jsonl.zst").is_file()}
     whole = {name: card for name, card in cards.items() if name in present and set(card.parents) <= present}
-    if len({card.pedigree for card in whole.values()}) < FEWEST_PEDIGREES:
+    if len({card.pedigree for card in whole.values()}) < fewest:
         raise UsageError(
-            f"{folder} does not hold recordings with cards of at least {FEWEST_PEDIGREES} pedigrees.",
+            f"{folder} does not hold recordings with cards of at least {fewest} pedigrees.",
             hint="A pair's error rates are fitted without the pedigrees of both its sides, so a third must be left.",
         )
     return Zoo(recordings={name: recording_file.read(folder / f"{name}.jsonl.zst") for name in whole}, cards=whole)
@@ -161,6 +169,7 @@ def calibrate(
         f"{len(independent)} independent lineages, trained by the recipe {next(iter(cards.values())).recipe}",
         parameters=(min(sizes), max(sizes)),
         tiers={**tiers, "weights": _weights_tier(kept, **counts)},
+        decides=DECIDES,
     )
 
 

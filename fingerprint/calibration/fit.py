@@ -143,8 +143,9 @@ def _strata(pairs: Sequence[LabelledPair], tested: Floats) -> tuple[Stratum, ...
 
 def _reached(logs: Floats) -> tuple[int, ...]:
     """How many log10 LRs are at least each step, without the zeros at the end."""
+    # Never empty: that would mean that nobody has counted.
     counts = [int(np.sum(logs >= step)) for step in STEPS]
-    return tuple(count for count in counts if count)
+    return tuple(count for count in counts if count) or (0,)
 
 
 def population_bounds(

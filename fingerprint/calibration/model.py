@@ -22,6 +22,8 @@ WEAKEST = "weakest"
 #: Such tiers: their parts, each a tier of its own with one feature. Ratios of methods on the same answers are not
 #: independent, so they are never added; the smallest is calibrated once more.
 PARTS: dict[str, dict[str, str]] = {"agreed": {"overlap": "overlap_margin", "contrast": "contrast"}}
+#: The tiers that decided before calibrations said which do.
+DECIDES: tuple[str, ...] = ("topk", "text")
 #: Log10 LRs at which the pairs of a stratum are counted: from a hundredth to a thousand, a factor of 1.12 apart.
 STEPS: tuple[float, ...] = tuple(round(-2 + 0.05 * step, 2) for step in range(101))
 #: The package's own population stretches this far in model size before a likelihood ratio is refused.
@@ -94,11 +96,19 @@ class Calibration(BaseModel):
     population: str
     parameters: tuple[int, int]
     tiers: dict[str, Tier] = Field(default_factory=dict)
+    decides: tuple[str, ...] = Field(
+        default=DECIDES,
+        description="Tiers of behaviour, the strongest first: the first that a case has all features of gives the ratio. "
+        "Only the strongest can show learning.",
+    )
 
     @property
     def digest(self) -> str:
         # The curves describe how the formula did; what a comparison computes does not depend on them, nor on the panels.
-        return digest(self.model_dump(mode="json", exclude={"tiers": {"__all__": {"tippett", "strata", "lineages"}}}))
+        content = self.model_dump(mode="json", exclude={"tiers": {"__all__": {"tippett", "strata", "lineages"}}})
+        if self.decides == DECIDES:  # calibrations from before there was a choice keep their digest
+            del content["decides"]
+        return digest(content)
 
     def needs(self, name: str) -> frozenset[str]:
         """The features that a tier is computed from; none where there is no such tier."""

@@ -57,6 +57,27 @@ def _with_panel(fitted: Calibration, path: Path) -> Calibration:
     return fitted.model_copy(update={"tiers": {**fitted.tiers, **{k: v for k, v in tiers.items() if k == "panel"}}})
 
 
+@app.command("validate")
+def validate(
+    folder: ZooArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Another calibration.", show_default="the one that ships")
+    ] = None,
+) -> None:
+    """Whether a calibration holds on models that took no part in it: nothing is fitted."""
+    from fingerprint.bench import validation
+    from fingerprint.bench.zoo import read_zoo
+    from fingerprint.calibration import model
+
+    used = model.shipped() if calibration is None else model.read(calibration)
+    table = validation.run(read_zoo(folder, fewest=1), used, common.say)
+    text = json.dumps(table, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
 @app.command("null")
 def null(
     folder: ZooArgument,

@@ -34,8 +34,8 @@ def matrix(
     for path in output or []:
         if path.suffix not in {".json", ".csv"}:
             raise OutputError(f"{path} has no known ending.", hint="Use .json or .csv.")
-    names, rows = many.matrix(folder, named(engine, workers=workers, address=ray_address))
-    text = json_text(all_pairs.as_json(names, rows))
+    names, rows, limits = many.matrix_with_limits(folder, named(engine, workers=workers, address=ray_address))
+    text = json_text(all_pairs.as_json(names, rows, limits))
     for path in output or []:
         common.write_text(text if path.suffix == ".json" else all_pairs.as_csv(rows), path)
     if json_out:
@@ -47,4 +47,7 @@ def matrix(
     for row in sorted(rows, key=lambda row: -row.log10_lr_uncapped)[:top]:
         cells = (f"{row.a} – {row.b}", row.kind, f"{row.log10_lr:+.2f}", f"{row.log10_lr_uncapped:+.2f}")
         table.add_row(*(Text(safe_text(cell)) for cell in cells))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for limit in limits:
+        console.print(Text(f"• {safe_text(limit, limit=1000)}", style="dim"))

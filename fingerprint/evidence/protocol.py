@@ -20,7 +20,7 @@ class Mismatch:
     voids: frozenset[str]
 
 
-_ALL = frozenset({"topk", "text", "panel"})
+_ALL = frozenset({"agreed", "topk", "text", "panel"})
 _TEXT = frozenset({"text", "panel"})
 
 

@@ -6,28 +6,27 @@ neither side's wall clock matters.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import random
 import threading
 import time
-import urllib.request
 import uuid
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
+import httpcore
 import httpx
 import stamina
 
 from fingerprint.errors import ModelBroken, ModelError, ModelRefused
 from fingerprint.models.http_faults import Exhausted, Fault, Refusal
 from fingerprint.models.http_options import ServerOptions
+from fingerprint.models.http_wire import BROKEN, Overdue, Wire
 from fingerprint.text import safe_text
 
 T = TypeVar("T")
@@ -69,11 +68,8 @@ class Transport:
 
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
-        limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
-        # Without httpx's client around it, which costs a third of the time: cookies and redirects are not wanted here.
-        self._wire = httpx.HTTPTransport(limits=limits, proxy=_proxy(options), trust_env=not options.local)
+        self._wire = Wire(options)
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "fingerprint", **options.key.header()}
-        self._limits = {"timeout": httpx.Timeout(options.timeout, pool=None).as_dict()}
         weakref.finalize(self, self._wire.close)
         self._lock = threading.Lock()
         self._faults: dict[str, int] = {}
@@ -147,7 +143,7 @@ class Transport:
         for _ in range(_HOPS):
             try:
                 status, found, raw = self._exchange(method, url, content, headers, started + self._options.timeout)
-            except httpx.HTTPError as error:
+            except BROKEN as error:
                 raise Fault(_kind(error)) from None
             if status not in _REDIRECTS:
                 break
@@ -170,15 +166,13 @@ class Transport:
     def _exchange(
         self, method: str, url: str, content: bytes | None, headers: dict[str, str], deadline: float
     ) -> tuple[int, dict[str, str], bytes]:
-        request = httpx.Request(method, _address(url), content=content, headers=headers, extensions=self._limits)
-        with contextlib.closing(self._wire.handle_request(request)) as response:
-            response.request = request
-            found = {name.lower(): value for name, value in response.headers.items()}
+        with self._wire.answer(method, url, content, headers, deadline) as response:
+            found = _headers(response)
             if found.get("content-encoding", "identity") != "identity":
                 raise ModelBroken(f"The server of {safe_text(self._options.model)} compresses although asked not to.")
             parts: list[bytes] = []
             size = 0
-            for part in response.iter_raw():  # as it comes: collected parts would let a trickle outlive the deadline
+            for part in response.iter_stream():  # as it comes, so that nothing too large is collected
                 size += len(part)
                 if size > self._options.max_bytes:
                     raise ModelBroken(
@@ -186,10 +180,8 @@ class Transport:
                         f"{self._options.max_bytes:,} bytes; it was cut off.",
                         hint="If that is meant, allow more with max_bytes in the spec.",
                     )
-                if time.monotonic() > deadline:
-                    raise Fault("the answer did not end in time")
                 parts.append(part)
-            return response.status_code, found, b"".join(parts)
+            return response.status, found, b"".join(parts)
 
     def _redirected(self, url: str, location: str) -> str:
         """Where a redirect leads, within the same scheme, host and port: another port is another server."""
@@ -248,19 +240,13 @@ class Transport:
         return safe_text(self._options.key.scrub(said if isinstance(said, str) else json.dumps(said)))
 
 
-@lru_cache(maxsize=64)
-def _address(url: str) -> httpx.URL:
-    """The same few addresses, which take as long to parse as an answer, are parsed once."""
-    return httpx.URL(url)
-
-
-def _proxy(options: ServerOptions) -> str | None:
-    """The proxy that the environment names for this address; a server on this machine needs none."""
-    scheme, host, _ = options.origin
-    if options.local or urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(scheme) or proxies.get("all")
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    """Names in lower case; of headers given several times, the values with commas between (RFC 9110, 5.3)."""
+    found: dict[str, str] = {}
+    for raw, value in response.headers:
+        name, said = raw.decode("latin-1").lower(), value.decode("latin-1")
+        found[name] = f"{found[name]}, {said}" if name in found else said
+    return found
 
 
 def retry_after(headers: dict[str, str]) -> float | None:
@@ -279,14 +265,15 @@ def retry_after(headers: dict[str, str]) -> float | None:
     return max(0.0, (until - now).total_seconds())
 
 
-def _kind(error: httpx.HTTPError) -> str:
+def _kind(error: Exception) -> str:
     """The kind of failure in words of ours: the library's may quote what was sent."""
     for kind, words in (
-        (httpx.ConnectTimeout, "no connection in time"),
-        (httpx.TimeoutException, "no answer in time"),
-        (httpx.ConnectError, "no connection"),
-        (httpx.RemoteProtocolError, "the answer broke off"),
-        (httpx.NetworkError, "the connection broke"),
+        (Overdue, "the answer did not end in time"),
+        (httpcore.ConnectTimeout, "no connection in time"),
+        (httpcore.TimeoutException, "no answer in time"),
+        (httpcore.ConnectError, "no connection"),
+        (httpcore.RemoteProtocolError, "the answer broke off"),
+        (httpcore.NetworkError, "the connection broke"),
     ):
         if isinstance(error, kind):
             return words

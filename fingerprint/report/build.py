@@ -11,15 +11,17 @@ from fingerprint.evidence.base import Evidence, Skipped
 from fingerprint.evidence.case import Case
 from fingerprint.evidence.protocol import mismatches
 from fingerprint.evidence.text import opening
-from fingerprint.recording import Recording
+from fingerprint.recording import Recording, as_row
 from fingerprint.report.examples import examples
 from fingerprint.report.guardrails import guardrail_part
 from fingerprint.report.schema import (
     CalibrationPart,
+    DriftPart,
     EvidencePart,
     Hypotheses,
     ModelPart,
     NoiseFloor,
+    NotePart,
     ProbeSetPart,
     ProtocolPart,
     Report,
@@ -121,6 +123,8 @@ def _model(recording: Recording) -> ModelPart:
             ProbeSetPart(name=used.name, version=used.version, digest=used.digest) for used in recording.probe_sets
         ),
         seal=recording.seal,
+        notes=tuple(NotePart(topic=note.topic, text=note.text) for note in recording.notes),
+        drift=None if recording.drift is None else DriftPart(**as_row(recording.drift)),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from fingerprint.report import pictures, sides, tippett, words
+from fingerprint.report import pictures, sides, strata, tippett, words
 from fingerprint.report.terms import entries, glossary
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def render_html(report: Report) -> str:
         sides=sides.both(result),
         tippett=tippett,
         curves=tippett.draw(result),
+        strata=strata,
+        sizes=pictures.sizes(result),
         glossary=(entries()[result.verdict.kind], *glossary()),
         rails=_rails(result),
         explained=_explained,

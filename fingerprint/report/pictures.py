@@ -7,7 +7,7 @@ come from the classes of the style sheet: one drawing serves light, dark and pap
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log10
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -153,6 +153,27 @@ def strip(part: EvidencePart, reference: str) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def sizes(result: Result) -> tuple[Row, ...]:
+    """The sizes of the calibration's models and of both sides on one logarithmic axis; none where nothing is known."""
+    population = result.calibration.parameters
+    sides = (("Suspect", result.suspect.parameters, True), ("Reference", result.reference.parameters, False))
+    if population is None or min(population) <= 0:
+        return ()
+    known = [*population, *(size for _, size, _ in sides if size > 0)]
+    axis = Axis([log10(min(known)) - 0.3, log10(max(known)) + 0.3])
+    back = _line(*_ENDS, _MIDDLE, "rule")
+    low, high = (axis.at(log10(size)) for size in population)
+    # A band of one size would not be seen.
+    band = _bar(low - 0.5, high + 0.5, _MIDDLE - 6, 12, "control")
+    found = [Row(name="Population", track=svg([back, band], "track"), shown=f"{population[0]:,} to {population[1]:,}")]
+    for name, size, own in sides:
+        place = axis.at(log10(max(size, 1)))
+        mark = _diamond(place) if own else _circle(place, "ring")
+        parts = [back, mark] if size > 0 else [back]
+        found.append(Row(name=name, track=svg(parts, "track"), shown=f"{size:,}" if size > 0 else "unknown"))
+    return tuple(found)
+
+
 def share(rate: GuardrailRate | None, kind: str) -> Markup:
     """A share with its interval between 0 and 100 %; an empty track where there is none."""
     axis = Axis((0.0, 1.0))
@@ -168,9 +189,11 @@ def _reference(part: EvidencePart, axis: Axis) -> list[str]:
     """The diamond of the reference on its interval."""
     ends = [axis.at(end) for end in part.interval or ()]
     whisker = [_line(ends[0], ends[1], _MIDDLE, "whisker")] if ends else []
-    place = axis.at(part.effect)
-    diamond = f'<svg x="{place:g}%" y="{_MIDDLE}"><path class="value" d="M0-7L7 0L0 7L-7 0Z"/></svg>'
-    return [*whisker, diamond]
+    return [*whisker, _diamond(axis.at(part.effect))]
+
+
+def _diamond(x: float) -> str:
+    return f'<svg x="{x:g}%" y="{_MIDDLE}"><path class="value" d="M0-7L7 0L0 7L-7 0Z"/></svg>'
 
 
 def svg(parts: Iterable[str], kind: str, label: str = "", box: str = "") -> Markup:

@@ -42,6 +42,22 @@ class ProbeSetPart(_Part):
     digest: str
 
 
+class NotePart(_Part):
+    """Something that went differently than asked while a model was recorded; ``topic`` is what it limits."""
+
+    topic: Literal["samples", "topk", "scores", "identity", "drift", "import"]
+    text: str
+
+
+class DriftPart(_Part):
+    """The same questions at the beginning, twice, and at the end of a recording: mean distances and a paired p-value."""
+
+    prompts: int
+    within: FiniteFloat
+    across: FiniteFloat
+    pvalue: FiniteFloat
+
+
 class ModelPart(_Part):
     """One model as it took part: what it is and what its recording holds."""
 
@@ -64,6 +80,8 @@ class ModelPart(_Part):
     channels: tuple[Literal["chat", "raw"], ...] = ()
     probe_sets: tuple[ProbeSetPart, ...] = ()
     seal: str = Field(default="", description="Digest of the seal that the recording was collected under.")
+    notes: tuple[NotePart, ...] = ()
+    drift: DriftPart | None = Field(default=None, description="None where it was not measured.")
 
 
 class VerdictPart(_Part):

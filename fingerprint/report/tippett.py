@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from fingerprint.report import words
+from fingerprint.report import strata, words
 from fingerprint.report.pictures import Axis, svg
 
 if TYPE_CHECKING:
-    from fingerprint.report.schema import Result, TippettPart
+    from fingerprint.report.schema import Result, StratumPart, TippettPart
 
 _REACH = 6.0
 #: The drawing is stretched to its frame; words stand around it, so that they are not stretched with it.
@@ -23,11 +23,15 @@ SHARES = (0, 25, 50, 75, 100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """The drawing, and what is written around it, by place in per cent of the width."""
+    """The drawing, and what is written around it, by place in per cent of the width.
+
+    ``stratum`` names the one that is drawn by itself: of unrelated pairs the least favourable to a claim.
+    """
 
     picture: Markup
     ticks: tuple[tuple[float, str], ...]
     here: float
+    stratum: str
 
 
 def share_reaching(quantiles: tuple[float, ...], value: float) -> float:
@@ -50,6 +54,9 @@ def draw(result: Result) -> Plot | None:
     parts.append(_line(x.at(0), 0, x.at(0), 100, "zero"))
     parts += [_line(x.at(cap), 96, x.at(cap), 100, "cap") for cap in result.log10_lr_bounds]
     parts += [_curve(data.unrelated, x, "unrelated"), _curve(data.related, x, "related")]
+    least = next(iter(strata.worst(result)), None)
+    if least is not None:
+        parts.append(_stratum(least.part, x))
     parts.append(_line(here, 0, here, 100, "case"))
     step = max(1, ceil((x.high - x.low) / 8))
     ticks = [tick for tick in range(int(x.low), int(x.high) + 1) if tick % step == 0]
@@ -57,6 +64,7 @@ def draw(result: Result) -> Plot | None:
         picture=svg(parts, "curves", f"Tippett plot. {sentence(result)}", _BOX),
         ticks=tuple((x.at(tick), words.signed(tick, 0)) for tick in ticks),
         here=here,
+        stratum="" if least is None else least.part.name,
     )
 
 
@@ -72,6 +80,12 @@ def _curve(quantiles: tuple[float, ...], x: Axis, kind: str) -> str:
     end = 100 * (1 - share_reaching(quantiles, x.high)) if quantiles[-1] > x.high else 100.0
     path = " ".join(f"{left:g},{top:.2f}" for left, top in [(0.0, height), *points, (100.0, end)])
     return f'<polyline class="curve {kind}" points="{path}"/>'
+
+
+def _stratum(part: StratumPart, x: Axis) -> str:
+    points = [(x.at(step), 100 * (1 - share)) for step, share in strata.curve(part) if x.low <= step <= x.high]
+    path = " ".join(f"{left:g},{top:.2f}" for left, top in points)
+    return f'<polyline class="curve stratum" points="{path}"/>'
 
 
 def sentence(result: Result) -> str:

@@ -20,7 +20,7 @@ from fingerprint.evidence.case import Case
 from fingerprint.evidence.methods import examine
 from fingerprint.evidence.protocol import without_system
 from fingerprint.lineage import recall_findings
-from fingerprint.recording import ModelInfo, ProbeSetRef, Prompt, Protocol, Recording, TensorSketch
+from fingerprint.recording import Drift, ModelInfo, Note, ProbeSetRef, Prompt, Protocol, Recording, TensorSketch
 from fingerprint.report.build import build_result
 from fingerprint.report.schema import EvidencePart, ModelPart, Report, Result
 from fingerprint.report.seal import deviations
@@ -54,7 +54,11 @@ def verify(report: Report, calibrations: Mapping[str, Calibration]) -> Verificat
 
     """
     result = report.result
-    if result.suspect.protocol is None or result.reference.protocol is None:
+    sides = (result.suspect, result.reference)
+    # What a server's recording noted stood among the limits only: without it they do not come out again.
+    older = any(part.kind == "server" and "notes" not in part.model_fields_set for part in sides)
+    drifted = older and any("changed while it was recorded" in limit for limit in result.limits)
+    if drifted or any(part.protocol is None for part in sides):
         raise UsageError(
             "The report was written before reports held what a verdict needs.",
             hint="Name its recordings with --recordings.",
@@ -63,7 +67,8 @@ def verify(report: Report, calibrations: Mapping[str, Calibration]) -> Verificat
     case = outline(result)
     evidence = tuple(_evidence(part) for part in result.evidence)
     skipped = tuple(Skipped(method=part.method, reason=part.reason) for part in result.skipped)
-    return _compared(report, case, evidence, skipped, calibrations, what=what, left_out=_FROM_RECORDINGS)
+    left_out = _FROM_RECORDINGS | ({"limits"} if older else set())
+    return _compared(report, case, evidence, skipped, calibrations, what=what, left_out=left_out)
 
 
 def verify_from(report: Report, recordings: Sequence[Recording], calibrations: Mapping[str, Calibration]) -> Verification:
@@ -125,6 +130,8 @@ def _outline(part: ModelPart) -> Recording:
         probe_sets=tuple(ProbeSetRef(name=s.name, version=s.version, digest=s.digest) for s in part.probe_sets),
         prompts=(Prompt(id=_COMMON, text=_COMMON),),
         sketch=(open_weights,) if "weights" in part.access else (),
+        notes=tuple(Note(topic=note.topic, text=note.text) for note in part.notes),
+        drift=None if part.drift is None else Drift(**part.drift.model_dump()),
         seal=part.seal,
     )
 
@@ -195,12 +202,20 @@ def _compared(
         difference = f"no verdict can be computed from its numbers ({type(error).__name__}: {error})"
         return Verification(same=False, recomputed=what, difference=difference)
     # What an older report does not hold cannot differ.
-    said = result.model_dump(mode="json", exclude_unset=True, exclude=left_out)
-    found = again.model_dump(mode="json", exclude=left_out)
+    said = _strata_by_name(result.model_dump(mode="json", exclude_unset=True, exclude=left_out))
+    found = _strata_by_name(again.model_dump(mode="json", exclude=left_out))
     difference = next(_differences(said, found, "result"), "") or _seal_difference(report, case, calibration)
     if not difference and report.digest != report.content_digest() and (report.digest or result.suspect.protocol):
         difference = "digest: something in the report was changed after it was written"
     return Verification(same=not difference, recomputed=what, difference=difference)
+
+
+def _strata_by_name(result: dict[str, Any]) -> dict[str, Any]:
+    """The same, with the strata under their names: a calibration may come to count more of them without another digest."""
+    used = result["calibration"]
+    if "strata" in used:
+        used["strata"] = {stratum["name"]: stratum for stratum in used["strata"]}
+    return result
 
 
 def _seal_difference(report: Report, case: Case, calibration: Calibration) -> str:

@@ -44,6 +44,14 @@ ACCESS: dict[Access, str] = {
     "weights": "weights",
 }
 
+#: What a tier of the calibration rests on; a name that is not here speaks for itself.
+TIERS = {
+    "agreed": "two methods on next-token distributions, the smaller ratio counts",
+    "topk": "partial correlations of next-token distributions",
+    "text": "answers alone",
+    "weights": "the weights",
+}
+
 DIRECTIONS = {
     "suspect_from_reference": "the suspect comes from the reference",
     "reference_from_suspect": "the reference comes from the suspect",
@@ -260,8 +268,9 @@ def calibration_sentence(result: Result) -> str:
     """What stands behind the likelihood ratio."""
     used = result.calibration
     cllr = "not measured" if used.cllr is None else number(used.cllr)
+    rests = f" ({TIERS[used.tier]})" if used.tier in TIERS else ""
     return (
-        f"Tier {name(used.tier)}: {used.related_pairs} related and {used.unrelated_pairs} unrelated pairs "
+        f"Tier {name(used.tier)}{rests}: {used.related_pairs:,} related and {used.unrelated_pairs:,} unrelated pairs "
         f"from {used.families} independent lineages; Cllr {cllr}."
     )
 
@@ -269,13 +278,6 @@ def calibration_sentence(result: Result) -> str:
 def maybe(value: float | None) -> str:
     """A number, or a dash where it was not measured."""
     return "–" if value is None else number(value)
-
-
-def reach_sentence(result: Result) -> str:
-    """The sizes of the calibration's models, and of this case's."""
-    low, high = result.calibration.parameters or (0, 0)
-    sizes = [f"{side.parameters:,}" if side.parameters > 0 else "unknown" for side in (result.suspect, result.reference)]
-    return f"{low:,} to {high:,} parameters; suspect {sizes[0]}, reference {sizes[1]}"
 
 
 def seal_sentence(seal: SealPart) -> str:
