@@ -29,8 +29,8 @@ Direction = Literal["suspect_from_reference", "reference_from_suspect", "undeter
 
 #: An accusation needs a capped likelihood ratio of ten, and its interval must stay above three.
 ACCUSE, ACCUSE_LOW = 1.0, 0.5
-#: From behaviour it needs twenty. On the standard zoo 7 of 2,653 unrelated pairs reach ten out of sample and 5 reach
-#: twenty, four of these students of a same-data twin held against the teacher (of 482).
+#: From behaviour it needs twenty. On the standard zoo 8 of 2,653 unrelated pairs reach ten out of sample and 2 reach
+#: twenty, all of them students of a same-data twin held against the teacher (of 482).
 BEHAVIOUR_ACCUSE = 1.3
 #: "Unrelated" needs a likelihood ratio of one third or less, interval included.
 CLEAR = -0.5

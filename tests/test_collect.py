@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
-from fingerprint import recording_file
+from fingerprint import recording_file, shipped
 from fingerprint.collection.collect import Budget, Collector
 from fingerprint.collection.plan import Settings, borders, make_plan
 from fingerprint.collection.store import Store, request_key
@@ -19,6 +22,9 @@ from fingerprint.errors import BudgetSpent, StorageError
 from fingerprint.models.registry import open_model
 from fingerprint.models.spec import parse_spec
 from fingerprint.probes import load
+
+#: Of a model whose table of positions was cut off.
+POSITIONS = 20
 
 
 def toy_recording(store: Path, spec: str = "toy:parrot?seed=1", budget: int | None = None):
@@ -120,3 +126,37 @@ def test_places_to_look_at_are_word_ends_in_order():
     assert places[-1] == len(text)
     assert all(text[place] == " " for place in places[:-1])
     assert borders("word", 8) == (4,)
+
+
+def test_a_model_with_few_positions_misses_what_it_cannot_read_and_answers_the_rest(tmp_path):
+    """Position tables end; asking beyond them must neither crash nor change the other answers."""
+    whole, short = shipped.root() / "models" / "twin-gpt2", tmp_path / "short"
+    shutil.copytree(whole, short)
+    tensors = load_file(short / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("wpe.weight"))
+    save_file(tensors | {name: tensors[name][:POSITIONS].clone()}, short / "model.safetensors", {"format": "pt"})
+    config = json.loads((short / "config.json").read_text("utf-8"))
+    (short / "config.json").write_text(json.dumps(config | {"n_positions": POSITIONS}), "utf-8")
+    plan = make_plan(load("border-choices,prefixes"), Settings())
+
+    def recorded(folder):
+        backend = open_model(parse_spec(str(folder)))
+        store = Store(tmp_path / "store", backend.info.digest)
+        return backend, Collector(backend=backend, store=store, budget=Budget()).recording(plan)
+
+    (_, full), (backend, cut) = recorded(whole), recorded(short)
+    fitting = {prompt.id for prompt in cut.prompts if backend.length(prompt) <= POSITIONS}
+    assert 0 < len(fitting) < len(cut.prompts)
+    there = {(row.prompt, row.at, row.draw): row for row in cut.distributions}
+    assert {key[0] for key in there} == fitting & {row.prompt for row in full.distributions}
+    for row in full.distributions:
+        if row.prompt in fitting:
+            assert row.tokens[0] == there[row.prompt, row.at, row.draw].tokens[0]
+    assert {row.prompt for row in cut.samples} < {row.prompt for row in full.samples}
+    (note,) = cut.notes
+    assert "longer than the model can read" in note.text
+    assert full.notes == ()
+    stored = sorted((tmp_path / "store" / "answers").iterdir())
+    before = [path.read_bytes() for path in stored]
+    assert recorded(short)[1].digest == cut.digest
+    assert [path.read_bytes() for path in stored] == before

@@ -222,6 +222,15 @@ def test_guardrails_are_described_with_their_gap(mine, theirs, change):
     assert not examine(case)[0], "guardrail answers are no evidence"
 
 
+@pytest.mark.parametrize(("mine", "theirs"), [(0, 0), (0, 3), (2, 5)])
+def test_nothing_is_called_kept_where_the_reference_hardly_refuses(mine, theirs):
+    """Who drops all of the few refusals of a reference would lie within the margin too."""
+    found = guardrail_part(Case(suspect=guarded("suspect", mine, 0), reference=guarded("reference", theirs, 0)))
+    assert found.change == "undecided"
+    assert "kept what" not in found.sentence
+    assert "reference refuses too little for anything to be kept or dropped" in found.sentence
+
+
 def test_guardrails_without_answers_say_why():
     rows = independent(2, 30, 0)
     found = guardrail_part(Case(suspect=recorded("a", rows[0]), reference=recorded("b", rows[1])))

@@ -12,10 +12,13 @@ import subprocess
 import sys
 
 import pytest
-from reports import STORED, stored
+from reports import COMPAT, STORED, stored
 
 from fingerprint import errors
 from fingerprint.errors import FingerprintError, UsageError
+from fingerprint.evidence.case import Case
+from fingerprint.evidence.methods import examine
+from fingerprint.recording_file import read as read_recording
 from fingerprint.report import explain, words
 from fingerprint.report.html import render_html
 from fingerprint.report.schema import load_report
@@ -204,3 +207,13 @@ def _read(master: int) -> bytes:
         return os.read(master, 65536)
     except OSError:  # the other end was closed
         return b""
+
+
+def test_every_method_that_can_be_applied_or_skipped_is_explained():
+    paths = sorted((COMPAT / "2026-11-25-0409669" / "library").glob("*.zst"))
+    one, other = map(read_recording, paths)
+    for case in (Case(suspect=one, reference=other), Case(suspect=one, reference=other, base=other)):
+        evidence, skipped = examine(case)
+        assert skipped
+        for item in (*evidence, *skipped):
+            assert item.method in entries(), item.method

@@ -12,12 +12,15 @@ import pytest
 from reports import COMPAT, stored
 from test_page import CHROMIUM, FAULTS, needs_chromium
 
+from fingerprint.bench.zoo import Scored, Zoo, calibrate, chosen_pairs
 from fingerprint.calibration.fit import LabelledPair, fit_tier, left_out_log_lrs
 from fingerprint.calibration.model import STEPS, Calibration, Stratum, shipped
-from fingerprint.report import strata
+from fingerprint.report import explain, strata
 from fingerprint.report.html import render_html
-from fingerprint.report.schema import Report, StratumPart
+from fingerprint.report.markdown import render_markdown
+from fingerprint.report.schema import Report, StratumPart, TippettPart
 from fingerprint.report.verify import verify
+from fingerprint.zoo.card import Card
 
 FAMILIES = ("one", "two", "three", "four")
 
@@ -51,6 +54,33 @@ def test_kin_are_counted_and_never_fitted_on():
     assert other.lr_above_1 < same.lr_above_1 < fellow.lr_above_1
     moved = left_out_log_lrs(population(kin_at=9.0), ("x",))
     assert np.array_equal(moved[: len(without)], left_out_log_lrs(without, ("x",)))
+
+
+def test_weights_are_counted_too_by_one_over_the_p_value_of_independent_starts():
+    folder = COMPAT.parent.parent / "bench" / "zoo"
+    cards = {path.name.split(".")[0]: Card.model_validate_json(path.read_bytes()) for path in folder.glob("*.card.json")}
+    if not cards:
+        pytest.skip("bench/zoo is not beside the tests")
+    rng = np.random.default_rng(3)
+    kept = {"derived": 40.0, "siblings of one base": 40.0}
+    scored = [
+        Scored(pair=pair, features={"weight_z": kept.get(pair.truth, kept.get(pair.stratum, float(rng.normal())))})
+        for pair in chosen_pairs(cards)
+    ]
+    tier = calibrate(Zoo(recordings={}, cards=cards), scored, name="x", date="2026-11-25").tiers["weights"]
+    truths = [item.pair.truth for item in scored]
+    assert (tier.related_pairs, tier.unrelated_pairs) == (truths.count("derived"), truths.count("unrelated"))
+    assert tier.tippett is not None
+    assert min(tier.tippett.related) > 250
+    assert max(tier.tippett.unrelated) < 7
+    found = {stratum.name: stratum for stratum in tier.strata}
+    assert found["siblings of one base"].kin
+    assert found["siblings of one base"].reached[-1] == found["siblings of one base"].pairs
+    data = [stratum for stratum in tier.strata if not stratum.kin]
+    assert sum(stratum.pairs for stratum in data) == tier.unrelated_pairs
+    ten = sum(stratum.lr_above_10 for stratum in data) / tier.unrelated_pairs
+    assert 0.07 < ten < 0.13, "a tenth of all unrelated pairs have a p-value below a tenth"
+    assert "descendant" not in found
 
 
 def test_a_stratum_says_exactly_how_many_pairs_reach_each_step():
@@ -125,6 +155,7 @@ def test_the_worst_strata_that_nothing_excludes_are_named():
     assert "student of a same-data twin" in said
     assert "20 of 50" in said, "fellow students are not unrelated, and yet nobody learned from the other"
     assert "siblings" not in said, "the weights of both sides are open and independent"
+    assert "speaks for no descent, whichever stratum" in strata.sentence(case(log10_lr=-3.0).result)
     none = strata.sentence(case(log10_lr=9.0).result)
     assert none.startswith("No pair of the strata that nothing visible excludes reaches this case’s ratio.")
     assert "8 of 200" in none
@@ -154,9 +185,55 @@ def test_the_page_shows_the_case_among_the_sizes_and_on_the_curves():
     assert sizes.count(f"{result.suspect.parameters:,}") >= 2
     assert 'class="curve stratum"' in page
     assert "of these, student of a same-data twin" in page
-    assert "times the size of the population’s largest model" in page or "within the population’s sizes" in page
+    assert "times the population’s largest model" in page or "within the population’s sizes" in page
     far = case(parameters=0)
     assert "reference of unknown size" in render_html(far)
+
+
+def on_weights(log10_lr: float, *, greatest: float = 3.2) -> Report:
+    """The real report on a fine-tune, with strata; ``greatest`` is the ratio that the luckiest unrelated pair reaches."""
+    report = stored("derived")
+    told = (part("same data", 100, 100, 9), part("siblings of one base", 60, 60, 60, kin=True))
+    full = tuple(each.model_copy(update={"reached": (*each.reached, *[1] * (101 - len(each.reached)))}) for each in told)
+    curves = TippettPart(related=(300.0, 300.0), unrelated=(0.1, greatest))
+    used = report.result.calibration.model_copy(update={"strata": full, "tippett": curves})
+    fields = {"calibration": used, "log10_lr_uncapped": log10_lr, "controls": ()}
+    return report.model_copy(update={"result": report.result.model_copy(update=fields)})
+
+
+def test_on_weights_a_tenth_of_all_reach_ten_so_only_this_case_is_counted():
+    rows = table(on_weights(215.0))
+    assert rows["same data"].count("%") == 1
+    assert "|0 of 100|" in rows["same data"], "the greatest unrelated ratio is 3.2, also where the steps end at 3"
+    assert "|1 of 60|" in rows["siblings of one base"]
+    assert "|1 of 100|" in table(on_weights(3.1))["same data"]
+    page = render_html(on_weights(215.0))
+    assert "one over the p-value of independent starts" in page
+    assert "LR above 10" not in page
+    assert "were left out of the fit" not in page, "nothing is fitted on weights"
+    assert "a common parent is found only if it is named" in page
+    behaviour = render_html(case())
+    assert "one over the p-value" not in behaviour
+    assert "were left out of the fit" in behaviour
+    assert "a common parent is found" not in behaviour
+
+
+def test_every_stratum_that_the_shipped_calibration_counts_is_explained():
+    parts = {part.name: part for tier in shipped().tiers.values() for part in tier.strata}
+    assert len(parts) >= 7
+    told = tuple(StratumPart(**part.model_dump()) for part in parts.values())
+    used = case().result.calibration.model_copy(update={"strata": told})
+    rows = strata.rows(case().result.model_copy(update={"calibration": used}))
+    assert [row.part.name for row in rows if not row.meaning] == []
+    assert {row.part.kin for row in rows} == {False, True}
+
+
+def test_text_formats_say_of_the_strata_what_the_page_says():
+    said = strata.sentence(case().result)
+    assert " ".join(explain.page(case()).split()).count(said) == 1
+    assert "8 of 200" in render_markdown(case())
+    assert "Strata are not published" in explain.page(stored("derived"))
+    assert "published" not in render_markdown(stored("derived"))
 
 
 def test_a_calibration_that_does_not_say_is_not_made_to_say():
@@ -165,8 +242,21 @@ def test_a_calibration_that_does_not_say_is_not_made_to_say():
     assert "not published</span>" in page
     assert 'class="curve stratum"' not in page
     derived = render_html(stored("derived"))
-    assert "Not published with this calibration for the tier weights." in derived
+    assert "Strata are not published with this calibration for the tier weights." in derived
     assert "Which stratum a real case belongs to" not in derived
+
+
+@pytest.mark.parametrize("big", [10**400, -(10**400), 0, -1])
+def test_a_report_may_say_any_number_of_its_strata_and_sizes(big):
+    report = case()
+    odd = tuple(part.model_copy(update={"reached": (big,) * 101, "lr_above_10": big}) for part in report.result.calibration.strata)
+    none = tuple(part.model_copy(update={"pairs": big}) for part in odd)
+    for parts, sizes in ((odd, (big, big)), (none, (1, 2)), (none, (2, 1))):
+        used = report.result.calibration.model_copy(update={"strata": parts, "parameters": sizes})
+        suspect = report.result.suspect.model_copy(update={"parameters": abs(big)})
+        changed = report.result.model_copy(update={"calibration": used, "suspect": suspect})
+        page = render_html(report.model_copy(update={"result": changed}))
+        assert "Strata, and what this case shares with them" in page
 
 
 def test_a_report_is_verified_by_a_calibration_that_has_counted_more_since():

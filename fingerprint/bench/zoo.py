@@ -13,11 +13,20 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from fingerprint import recording_file
 from fingerprint.bench.baselines import Baselines
 from fingerprint.bench.features import FeatureTable
-from fingerprint.calibration.fit import LabelledPair, fit_tier, fit_weakest, left_out_log_lrs, population_bounds
+from fingerprint.calibration.fit import (
+    LabelledPair,
+    curves,
+    fit_tier,
+    fit_weakest,
+    left_out_log_lrs,
+    population_bounds,
+    strata,
+)
 from fingerprint.calibration.model import PARTS, Calibration, Tier
 from fingerprint.errors import UsageError
 from fingerprint.recording import Recording
@@ -39,6 +48,8 @@ TIERS: dict[str, tuple[str, ...]] = {
 DECIDES = ("agreed", "topk", "text")
 #: A pair can touch two, and something must be left to fit on.
 FEWEST_PEDIGREES = 3
+#: Natural log of the greatest ratio that a p-value of weights is worth.
+_GREATEST = 300 * float(np.log(10))
 LINEAGE = frozenset({"derived", "distilled"})
 
 
@@ -174,7 +185,13 @@ def calibrate(
 
 
 def _weights_tier(scored: Sequence[Scored], *, families: int, related_families: int) -> Tier:
-    truths = [item.pair.truth for item in scored if "weight_r" in item.features]
+    """Bounds of what weights may claim, and the ratios that pairs of known lineage reach before them.
+
+    These are one over the p-value of independent starts, as in a verdict on weights; learning leaves none in weights.
+    """
+    seen = [item for item in scored if "weight_z" in item.features and item.pair.stratum != DESCENDANT]
+    pairs = [_labelled(item, kin=item.pair.truth == "related") for item in seen if item.pair.truth != "distilled"]
+    ratios = np.array([min(-float(norm.logsf(pair.features["weight_z"])), _GREATEST) for pair in pairs])
     return Tier(
         features=(),
         mean=(),
@@ -182,7 +199,9 @@ def _weights_tier(scored: Sequence[Scored], *, families: int, related_families: 
         coefficients=(),
         intercept=0.0,
         bounds=population_bounds(families, related_families),
-        related_pairs=truths.count("derived"),
-        unrelated_pairs=truths.count("unrelated"),
+        related_pairs=sum(pair.related for pair in pairs),
+        unrelated_pairs=sum(not (pair.related or pair.kin) for pair in pairs),
         families=families,
+        tippett=curves(pairs, ratios),
+        strata=strata(pairs, ratios),
     )

@@ -110,9 +110,15 @@ def _tier(
         related_pairs=right.size,
         unrelated_pairs=wrong.size,
         families=families,
-        tippett=Tippett(related=_quantiles(right), unrelated=_quantiles(wrong)),
-        strata=_strata(pairs, tested),
+        tippett=curves(pairs, tested),
+        strata=strata(pairs, tested),
     )
+
+
+def curves(pairs: Sequence[LabelledPair], tested: Floats) -> Tippett:
+    """What Tippett plots draw of natural-log LRs, shape (pairs,)."""
+    right, wrong = [pair.related and not pair.kin for pair in pairs], [not (pair.related or pair.kin) for pair in pairs]
+    return Tippett(related=_quantiles(tested[right]), unrelated=_quantiles(tested[wrong]))
 
 
 def _quantiles(natural: Floats) -> tuple[float, ...]:
@@ -121,8 +127,8 @@ def _quantiles(natural: Floats) -> tuple[float, ...]:
     return tuple(float(np.round(value, 4)) for value in np.quantile(natural / np.log(10), points)) if natural.size else ()
 
 
-def _strata(pairs: Sequence[LabelledPair], tested: Floats) -> tuple[Stratum, ...]:
-    """Strata of unrelated pairs, then those of kin, each in order of name."""
+def strata(pairs: Sequence[LabelledPair], tested: Floats) -> tuple[Stratum, ...]:
+    """Strata of unrelated pairs, then those of kin, each in order of name; ``tested``: natural-log LRs, shape (pairs,)."""
     found = []
     kinds = sorted({(pair.kin, pair.stratum) for pair in pairs if pair.stratum and (pair.kin or not pair.related)})
     for kin, name in kinds:

@@ -26,7 +26,7 @@ def print_plan(
 
     found = forecast(specs, options, Prices(read=price_in, written=price_out))
     if json_out:
-        sys.stdout.write(json_text(asdict(found), indent=2))
+        sys.stdout.write(json_text({"schema_version": "1.0", **asdict(found)}, indent=2))
         return
     lines = [f"{found.probes} probes to each model; answers that are stored already cost nothing.", ""]
     for model in found.models:

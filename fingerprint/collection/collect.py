@@ -91,7 +91,11 @@ class Collector:
             samples=tuple(self._rows(work.samples, _SAMPLES)),
             distributions=tuple(self._rows([*work.distributions, *work.repeats], _DISTRIBUTIONS)),
             sketch=self._sketch() if work.can.weights else (),
-            notes=(*self.notes, *(self.backend.notes if isinstance(self.backend, Remote) else ())),
+            notes=(
+                *self.notes,
+                *self._too_long([request for group in work.in_order for request in group]),
+                *(self.backend.notes if isinstance(self.backend, Remote) else ()),
+            ),
             drift=measure(*(self._stored(requests) for requests in work.sentinels)) if work.sentinels[1] else None,
             seal=self.seal,
         )
@@ -136,7 +140,9 @@ class Collector:
         total = sum(map(len, groups))
         done = 0
         for group in groups:
-            for count in self._in_batches(group):
+            fitting = self._fitting(group)
+            done += len(group) - len(fitting)
+            for count in self._in_batches(fitting):
                 done += count
                 self.progress(done, total, what)
                 yield done / total
@@ -153,6 +159,18 @@ class Collector:
                     (keys[place], [as_row(row) for row in rows]) for place, rows in zip(places, answers, strict=True)
                 )
             yield len(places)
+
+    def _fitting(self, requests: Sequence[Request]) -> list[Request]:
+        """The requests that the model can read; the others are stored without an answer, as those a server refuses."""
+        fits = [self.backend.fits(request) for request in requests]
+        self.store.put((self._key(request), []) for request, fit in zip(requests, fits, strict=True) if not fit)
+        return [request for request, fit in zip(requests, fits, strict=True) if fit]
+
+    def _too_long(self, requests: Sequence[Request]) -> Iterator[Note]:
+        count = sum(not self.backend.fits(request) for request in requests)
+        if count:
+            text = f"{count} of {len(requests)} requests are longer than the model can read: their answers are missing"
+            yield Note(topic="samples", text=text)
 
     def _tokens(self, batch: Sequence[Request]) -> int:
         if self.budget.tokens is None:

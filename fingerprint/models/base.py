@@ -99,6 +99,10 @@ class Backend(Protocol):
         """Prompt length in this model's tokens; requests are batched by it."""
         ...
 
+    def fits(self, request: Request) -> bool:
+        """Whether the model can read what it is asked and answer at full length; what does not fit is not asked."""
+        ...
+
     def batch_size(self, length: int) -> int:
         """How many requests of this length to send at once."""
         ...

@@ -106,6 +106,9 @@ class HttpModel:
         size = len(prompt.text.encode("utf-8", "replace")) + len(prompt.system.encode("utf-8", "replace"))
         return max(1, round(size / self._bytes_per_token))
 
+    def fits(self, request: Request) -> bool:  # noqa: ARG002  # the protocol's signature; the server knows and refuses
+        return True
+
     def batch_size(self, length: int) -> int:  # noqa: ARG002  # the protocol's signature
         return 1
 

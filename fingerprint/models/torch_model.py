@@ -17,7 +17,7 @@ import torch
 
 from fingerprint.canonical import digest
 from fingerprint.errors import ModelBroken
-from fingerprint.models.base import Capabilities, DistributionRequest, SampleRequest, ScoreRequest
+from fingerprint.models.base import Capabilities, DistributionRequest, Request, SampleRequest, ScoreRequest
 from fingerprint.models.sketch import sketch_tensors
 from fingerprint.models.tokens import token_strings
 from fingerprint.recording import END, Distribution, ModelInfo, Prompt, Sample, Score, TensorSketch
@@ -43,6 +43,7 @@ class TorchModel:
         self._takes_positions = "position_ids" in accepted
         self._takes_selection = "logits_to_keep" in accepted
         self._cache_name = next((name for name in _CACHE_NAMES if name in accepted), _CACHE_NAMES[-1])
+        self._positions = _positions(model.config)
         self._lengths: dict[tuple[str, str, str], int] = {}
         #: Requests in one batch at most; more is faster for models of a few megabytes.
         self.max_batch = _MAX_BATCH
@@ -74,6 +75,15 @@ class TorchModel:
         if key not in self._lengths:
             self._lengths[key] = len(self._encode(prompt))
         return self._lengths[key]
+
+    def fits(self, request: Request) -> bool:
+        if self._positions is None:
+            return True
+        # The last token of an answer is written, never read.
+        extra = request.max_tokens - 1 if isinstance(request, SampleRequest) else 0
+        if isinstance(request, ScoreRequest):
+            extra = len(self._plain_ids(request.text))
+        return self.length(request.prompt) + extra <= self._positions
 
     def batch_size(self, length: int) -> int:
         per_request = max(1, length) * len(self._strings)
@@ -263,6 +273,14 @@ class TorchModel:
     def _text(self, tokens: list[int]) -> str:
         raw = "".join(self._strings[token] for token in tokens)
         return raw.encode("latin-1").decode("utf-8", "replace")
+
+
+def _positions(config: Any) -> int | None:
+    """How many positions a model has a table for; None where they are computed, and reading on only gets worse."""
+    if any(getattr(config, name, None) for name in ("rope_parameters", "rope_theta", "rope_scaling")):
+        return None
+    found = getattr(config, "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _top(logits: torch.Tensor, topk: int) -> tuple[list[list[float]], list[list[int]], list[float]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fingerprint.canonical import digest
 from fingerprint.errors import ModelBroken, SpecError
-from fingerprint.models.base import Capabilities, DistributionRequest, SampleRequest, ScoreRequest
+from fingerprint.models.base import Capabilities, DistributionRequest, Request, SampleRequest, ScoreRequest
 from fingerprint.models.spec import ModelSpec
 from fingerprint.recording import Distribution, ModelInfo, Prompt, Sample, Score, TensorSketch
 
@@ -123,6 +123,9 @@ class Toy:
 
     def length(self, prompt: Prompt) -> int:
         return len(prompt.text.split())
+
+    def fits(self, request: Request) -> bool:  # noqa: ARG002  # the protocol's signature
+        return True
 
     def batch_size(self, length: int) -> int:  # noqa: ARG002  # the protocol's signature
         return 16

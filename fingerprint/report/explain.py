@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from textwrap import fill
 from typing import TYPE_CHECKING, Literal
 
-from fingerprint.report import sides, words
+from fingerprint.report import sides, strata, tippett, words
 from fingerprint.report.terms import Entry, find
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def _page(report: Report) -> Iterator[str]:
     ):
         yield from _block(title, [f"{words.name(item.part.title)}: {words.prose(item.sentence)}" for item in items])
     yield from _block("Not looked at", [f"{words.name(p.method)}: {words.prose(p.reason)}" for p in result.skipped])
+    yield from _block("Pairs whose truth is known", [tippett.sentence(result), strata.sentence(result)])
     yield from _block("Limits", [words.prose(limit) for limit in result.limits])
     yield from _block("Words", [f"{entry.title}: {entry.text}" for entry in map(find, _TERMS)])
 

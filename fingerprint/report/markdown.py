@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fingerprint.report import words
+from fingerprint.report import strata, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +51,8 @@ def render_markdown(report: Report) -> str:
         "",
         f"Calibration {escape(result.calibration.id)}. {escape(words.calibration_sentence(result))}",
     ]
+    if strata.worst(result):
+        lines[-1] += f" {escape(strata.sentence(result))}"
     return "\n".join(lines) + "\n"
 
 

@@ -7,6 +7,7 @@ held against every stratum, and the worst one that nothing visible excludes is n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log10
 from typing import TYPE_CHECKING
 
 from fingerprint.calibration.model import STEPS
@@ -60,8 +61,13 @@ class Row:
     def order(self) -> tuple[bool, bool, float, float, float]:
         """Unrelated pairs first, then those akin; what is excluded last; the most misleading first."""
         counts = (self.reached or 0, self.part.lr_above_10, self.part.lr_above_1)
-        least = [-count / max(self.part.pairs, 1) for count in counts]
+        least = [-_rate(count, self.part.pairs) for count in counts]
         return self.part.kin, bool(self.against), least[0], least[1], least[2]
+
+
+def _rate(count: int, pairs: int) -> float:
+    """A share from 0 to 1, whatever a report says."""
+    return max(0, min(count, pairs)) / max(pairs, 1)
 
 
 def rows(result: Result) -> tuple[Row, ...]:
@@ -80,7 +86,7 @@ def _row(result: Result, part: StratumPart) -> Row:
         part=part,
         meaning=kind.meaning,
         against="; ".join(filter(None, against)),
-        reached=reaching(part, result.log10_lr_uncapped),
+        reached=_reaching(result, part),
     )
 
 
@@ -89,6 +95,13 @@ def _against(what: str, wanted: bool | None, *, found: bool | None) -> str:
     if wanted is None or found is None or wanted == found:
         return ""
     return f"their {what}s differ" if wanted else f"they share one {what}"
+
+
+def _reaching(result: Result, part: StratumPart) -> int | None:
+    data, case = result.calibration.tippett, result.log10_lr_uncapped
+    if part.reached and not part.kin and data is not None and data.unrelated and case > data.unrelated[-1]:
+        return 0  # the greatest of all unrelated pairs is known exactly, also beyond the last step
+    return reaching(part, case)
 
 
 def reaching(part: StratumPart, log10_lr: float) -> int | None:
@@ -107,9 +120,22 @@ def _alike(result: Result, what: str) -> bool | None:
     return first == second if first and second else None
 
 
+def columns(result: Result, row: Row) -> tuple[tuple[str, int | None], ...]:
+    """What is counted of a stratum, each with its title."""
+    reached = ("Reach this ratio", row.reached)
+    if on_weights(result):
+        return (reached,)
+    return reached, ("LR above 1", row.part.lr_above_1), ("LR above 10", row.part.lr_above_10)
+
+
+def on_weights(result: Result) -> bool:
+    """Whether the ratio before the caps is one over a p-value, of which a tenth of all unrelated pairs reach ten."""
+    return result.calibration.tier == "weights"
+
+
 def curve(part: StratumPart) -> tuple[tuple[float, float], ...]:
     """Share of a stratum's pairs that reach each ratio."""
-    return tuple((step, count / max(part.pairs, 1)) for step, count in zip(STEPS, (*part.reached, 0), strict=False))
+    return tuple((step, _rate(count, part.pairs)) for step, count in zip(STEPS, (*part.reached, 0), strict=False))
 
 
 def worst(result: Result) -> tuple[Row, ...]:
@@ -122,10 +148,16 @@ def worst(result: Result) -> tuple[Row, ...]:
 def sentence(result: Result) -> str:
     """What the least favourable strata say of this case's ratio, in words."""
     found = worst(result)
+    if not result.calibration.strata:
+        return f"Strata are not published with this calibration for the tier {words.name(result.calibration.tier)}."
     if not found:
         return "How often each stratum reaches this case’s ratio is not published with this calibration."
+    if result.log10_lr_uncapped <= 0:
+        return "This case’s ratio is not above 1: it speaks for no descent, whichever stratum the case belongs to."
     if not any(row.reached for row in found):
         row = found[0]
+        if on_weights(result):
+            return "No pair of the strata that nothing visible excludes reaches this case’s ratio."
         return (
             "No pair of the strata that nothing visible excludes reaches this case’s ratio. Where ratios mislead most "
             f"often, “{words.name(row.part.name)}”, {_count(row, row.part.lr_above_10)} are above 10."
@@ -145,14 +177,15 @@ def _count(row: Row, count: int) -> str:
 def circumstances(result: Result) -> Iterator[tuple[str, str]]:
     """What of the case's circumstances is visible, each beside what the calibration's pairs had."""
     names = ", ".join(words.name(control.name, 30) for control in result.controls)
-    yield (
-        "Named controls",
-        "None. Every pair of the population had models beside it that read the same texts; without them likeness by "
-        "common texts is not told from descent."
-        if not names
-        else f"{names}. Every pair of the population had models beside it that read the same texts; whether yours did, "
-        "you know and the program does not.",
-    )
+    if names:
+        said = f"{names}. Every pair of the population had models beside it that read the same texts; whether yours did, "
+        said += "you know and the program does not."
+    elif on_weights(result):
+        said = "None. Common texts leave no likeness in weights, but a common parent is found only if it is named."
+    else:
+        said = "None. Every pair of the population had models beside it that read the same texts; without them likeness "
+        said += "by common texts is not told from descent."
+    yield "Named controls", said
     tier = f"Compared on the tier {words.name(result.calibration.tier)}"
     yield "Access", f"{tier}, as the pairs of these strata were." if result.calibration.strata else f"{tier}."
     for what in ("tokenizer", "architecture"):
@@ -168,9 +201,9 @@ def circumstances(result: Result) -> Iterator[tuple[str, str]]:
 
 def size_sentence(result: Result) -> str:
     """Which side is of a size that the population has."""
-    if result.calibration.parameters is None:
+    low, high = result.calibration.parameters or (0, 0)
+    if min(low, high) <= 0:
         return "The sizes of the population are not published with this calibration."
-    low, high = result.calibration.parameters
     said = []
     for who, side in (("suspect", result.suspect), ("reference", result.reference)):
         size = side.parameters
@@ -178,8 +211,10 @@ def size_sentence(result: Result) -> str:
             said.append(f"{who} of unknown size")
         elif low <= size <= high:
             said.append(f"{who} within the population’s sizes")
+        elif size > high:
+            said.append(f"{who} {words.factor(log10(size) - log10(high))} times the population’s largest model")
         else:
-            times, of = (size / high, "largest") if size > high else (size / low, "smallest")
-            said.append(f"{who} {times:,.2g} times the size of the population’s {of} model")
+            times = words.factor(log10(low) - log10(size))
+            said.append(f"{who} {times} times smaller than the population’s smallest model")
     shown = "; ".join(said)
     return f"{shown[0].upper()}{shown[1:]}."

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: Prose may be longer than a name, but nothing foreign is shown without end.
 PROSE = 900
 _TINY = 1e-12
+#: No calibration has as many pairs; a report may say anything.
+_MANY = 10**9
 #: Effects that shrink as two models come closer; on all others larger means more alike.
 LOWER_IS_CLOSER = frozenset({"divergence", "tempered_divergence"})
 
@@ -180,7 +182,7 @@ def population(result: Result) -> str:
 
 def share(count: int, total: int) -> str:
     """A share in per cent with its exact 95 % interval (Clopper and Pearson 1934)."""
-    if not 0 <= count <= total or not total:
+    if not 0 <= count <= total <= _MANY or not total:
         return "–"
     from fingerprint.stats.intervals import clopper_pearson
 
