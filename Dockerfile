@@ -1,6 +1,7 @@
 # The program with everything that `make test` installs but the tests' own tools, from the same pinned versions.
 #   docker build -t fingerprint .
 #   docker run --rm --network none -v "$PWD:/data" fingerprint compare rec:a.jsonl.zst rec:b.jsonl.zst
+# For clusters (--engine ray): docker build --build-arg EXTRAS=gguf,ray -t fingerprint .
 # Nothing is fetched at run time: only a model behind a server (openai:…) needs a network. If the folder belongs to another
 # user than 1000, add --user "$(id -u):$(id -g)".
 FROM python:3.11-slim AS build
@@ -13,7 +14,8 @@ RUN python -m venv /opt/fingerprint \
 COPY pyproject.toml README.md LICENSE ./
 COPY fingerprint ./fingerprint
 COPY probes ./probes
-RUN /opt/fingerprint/bin/pip install --no-cache-dir -c constraints.txt ".[gguf]"
+ARG EXTRAS=gguf
+RUN /opt/fingerprint/bin/pip install --no-cache-dir -c constraints.txt ".[$EXTRAS]"
 
 FROM python:3.11-slim
 # A suspect model is hostile input: no root, and a home that holds nothing. The store lies beside the data.

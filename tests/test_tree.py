@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from fingerprint import recording_file, shipped
+from fingerprint.calibration.ties import TOPK
 from fingerprint.calibration.ties import shipped as shipped_calibration
 from fingerprint.canonical import digest
 from fingerprint.cli.app import app
@@ -26,7 +27,7 @@ from fingerprint.tree.joining import neighbour_joining, split
 from fingerprint.tree.kinship import compare_weights, copied_from, groups
 from fingerprint.tree.model import Descent, FamilyTree, Node, Tie, newick
 from fingerprint.tree.panel import Settings, find_groups
-from fingerprint.tree.ties import panel_partials
+from fingerprint.tree.ties import FEATURE, panel_deviations
 
 QUICK = Settings(replicates=10)
 
@@ -58,7 +59,8 @@ def tiny_joining(distance):
         count = len(sides)
         total = {i: sum(table[i, k] for k in sides if k != i) for i in sides}
         one, two = min(
-            ((i, j) for i in sides for j in sides if i < j), key=lambda p: (count - 2) * table[p] - total[p[0]] - total[p[1]]
+            ((i, j) for i in sides for j in sides if i < j),
+            key=lambda p: (count - 2) * table[p] - total[p[0]] - total[p[1]],
         )
         for k in sides:
             if k not in {one, two}:
@@ -184,11 +186,11 @@ def planted_gram(rng, contexts, parents):
     return rows @ rows.T
 
 
-def test_partial_ties_find_students_and_not_same_data_twins():
+def test_deviations_find_students_and_not_same_data_twins():
     parents = [None, 0, None, 2, None, None, None, None]
     hits, false = 0, 0
     for seed in range(20):
-        table = panel_partials(planted_gram(np.random.default_rng(seed), 400, parents), [[m] for m in range(8)])
+        table = panel_deviations(planted_gram(np.random.default_rng(seed), 400, parents), [[m] for m in range(8)])
         strongest = {tuple(sorted(divmod(int(place), 8))) for place in np.argsort(-table.ravel())[:4]}
         hits += strongest == {(0, 1), (2, 3)}
         false += int((table[4:, 4:] > 0.6).sum())
@@ -196,15 +198,25 @@ def test_partial_ties_find_students_and_not_same_data_twins():
     assert false == 0
 
 
-def test_kin_by_weights_do_not_explain_each_other_away():
-    rng = np.random.default_rng(0)
-    gram = planted_gram(rng, 400, [None, 0, None, None, None, None, None])
-    doubled = gram[np.ix_([0, 0, 1, 2, 3, 4, 5, 6], [0, 0, 1, 2, 3, 4, 5, 6])] + np.diag([0, 0.5, 0, 0, 0, 0, 0, 0])
-    lineages = [[0, 1], *([m] for m in range(2, 8))]
-    table = panel_partials(doubled, lineages)
-    assert table[0, 2] > 1
-    assert table[1, 2] > 1
-    assert table[0, 1] == 0
+def test_ties_do_not_grow_or_fade_with_the_size_of_the_panel():
+    found = {}
+    for models in (6, 60):
+        parents = [None, 0, *[None] * (models - 2)]
+        alone = [[m] for m in range(models)]
+        tables = [panel_deviations(planted_gram(np.random.default_rng(s), 400, parents), alone) for s in range(20)]
+        found[models] = np.mean([table[0, 1] for table in tables]), np.max([table[2:, 2:] for table in tables])
+    assert found[6][0] == pytest.approx(found[60][0], rel=0.25)
+    assert max(found[6][1], found[60][1]) < min(found[6][0], found[60][0])
+
+
+def test_kin_by_weights_count_as_one_and_are_not_told_apart_by_behaviour():
+    gram = planted_gram(np.random.default_rng(0), 400, [None, 0, None, None, None, None, None])
+    order = [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]
+    copies = gram[np.ix_(order, order)]
+    table = panel_deviations(copies, [[0, 1, 2, 3], *([m] for m in range(4, 10))])
+    single = panel_deviations(gram, [[m] for m in range(7)])
+    assert np.allclose(table[3:, 3:], single)
+    assert not table[:4, :4].any()
     assert np.allclose(table, table.T)
 
 
@@ -245,7 +257,8 @@ def small_zoo():
     for recording in shipped.recordings():
         kept = {prompt.id for place, prompt in enumerate(recording.prompts) if place % 4 == 0}
         rows = {
-            name: tuple(row for row in getattr(recording, name) if row.prompt in kept) for name in ("samples", "distributions")
+            name: tuple(row for row in getattr(recording, name) if row.prompt in kept)
+            for name in ("samples", "distributions")
         }
         cut.append(replace(recording, prompts=tuple(p for p in recording.prompts if p.id in kept), **rows))
     return cut
@@ -264,6 +277,30 @@ def test_the_shipped_pedigree_comes_back(shipped_tree):
     assert all(family <= related for family in found)
     kinds = {leaf.model.removeprefix("zoo:"): leaf.kind for node in shipped_tree.families for leaf in node.leaves()}
     assert kinds["teacher"] == kinds["finetune"] == "weights"
+
+
+def test_strangers_of_the_shipped_panel_stand_alone(calibration):
+    # All prompts: what a reader of the README sees. The two strangers and the teacher's twins descend from nobody here.
+    tree = grow(shipped.recordings(), calibration, QUICK)
+    strangers = {name.removeprefix("zoo:") for name in tree.strangers}
+    assert {"twin", "twin-gpt2", "unrelated", "unrelated-gpt2"} <= strangers
+    assert not tree.ties
+
+
+def test_what_ties_were_calibrated_on_is_said_and_nothing_is_claimed_outside(small_zoo, calibration):
+    tier = calibration.tiers[TOPK]
+    assert tier.features == (FEATURE,)
+    least, most = tier.lineages
+    whole = grow(small_zoo, calibration, QUICK)
+    assert any(f"panels of {least} to {most} lineages" in note for note in whole.notes)
+    few = [
+        r for r in small_zoo if r.model.name.removeprefix("zoo:") in {"teacher", "finetune", "student", "twin", "unrelated"}
+    ]
+    small = grow(few, calibration, QUICK)
+    assert [len(node.names) for node in small.families] == [2]
+    assert any(f"calibrated on panels of {least} and more" in note for note in small.notes)
+    large = [replace(r, model=replace(r.model, parameters=7_000_000_000)) for r in small_zoo]
+    assert any("of other sizes" in note for note in grow(large, calibration, QUICK).notes)
 
 
 def test_order_does_not_matter_and_the_same_seed_gives_the_same_bytes(small_zoo, calibration, shipped_tree):
@@ -310,6 +347,18 @@ def test_models_with_three_prompts_in_common_are_strangers(calibration):
     assert tree.strangers == ("a", "b")
 
 
+def test_one_recording_twice_is_two_leaves_with_names_of_their_own(small_zoo, calibration):
+    tree = grow([small_zoo[0], small_zoo[0], small_zoo[-1]], calibration, QUICK)
+    assert len(set(tree.models)) == 3
+    assert sorted(name[-3:] for name in tree.models if name.startswith(small_zoo[0].model.name)) == [" #1", " #2"]
+
+
+def test_the_terminal_says_what_the_ties_rest_on(shipped_tree):
+    shown = "\n".join(page.lines(shipped_tree))
+    assert all(note in shown for note in shipped_tree.notes)
+    assert "1 have" not in shown
+
+
 EVIL = "<script>alert(1)</script>'\u202e&"
 
 
@@ -341,6 +390,17 @@ def test_a_family_of_many_is_drawn_row_by_row():
     assert len(rows) == 200
     assert min(np.diff(rows)) >= 20
     assert str(picture.wheel(tree)).count("<circle") == 200
+
+
+def test_small_families_of_a_crowded_wheel_stay_near_its_rim():
+    pairs = [
+        Node(children=tuple(Node(model=f"{k:03d}{side}", kind="weights") for side in "ab"), support=1.0) for k in range(60)
+    ]
+    tree = FamilyTree(models=tuple(n for pair in pairs for n in pair.names), root=Node(children=tuple(pairs)))
+    starts = [part.split("A")[0].split() for part in str(picture.wheel(tree)).split(' d="M')[1:]]
+    assert len(starts) == 120
+    # Lines of neighbours that all began at the hub would lie on one another.
+    assert min(float(x) ** 2 + float(y) ** 2 for x, y in starts) > 200**2
 
 
 def labels(svg):

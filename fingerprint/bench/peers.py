@@ -77,12 +77,15 @@ def overused_jaccard(recordings: Sequence[Recording]) -> Distance:
     vocabulary: dict[tuple[int, ...], int] = {}
     parts = [_counts(column, vocabulary) for column in tokens.columns]
     shape = (len(recordings), len(vocabulary))
-    by_prompt = [sparse.csr_array((values, (rows, places)), shape=shape) for rows, places, values in parts]
+    stacked = sparse.vstack([sparse.csr_array((values, (rows, places)), shape=shape) for rows, places, values in parts])
+    models, prompts = len(recordings), len(parts)
 
     def distance(times: Floats | None) -> Floats:
-        weights = np.ones(len(by_prompt)) if times is None else _fit(times, len(by_prompt))
-        total = sum((w * part for w, part in zip(weights, by_prompt, strict=True) if w), sparse.csr_array(shape))
-        return _jaccard(total.toarray())
+        weights = np.ones(prompts) if times is None else _fit(times, prompts)
+        # Row m of the product adds up model m's rows of all prompts, each as often as it was drawn.
+        places = (np.tile(np.arange(models), prompts), np.arange(models * prompts))
+        chosen = sparse.csr_array((np.repeat(weights, models), places), shape=(models, models * prompts))
+        return _jaccard((chosen @ stacked).toarray())
 
     return distance
 

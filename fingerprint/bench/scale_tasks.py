@@ -91,6 +91,8 @@ def identify(task: Task) -> dict[str, Any]:
     ``seconds`` is the first suspect, who pays for the added model (sketched, compared with the cohort); ``later suspect``
     is what every later one costs. Where the added model changes the population, all sketches are made anew.
     """
+    # What an earlier run left would make the first suspect look free.
+    shutil.rmtree(task.folder / "sketches", ignore_errors=True)
     started = time.monotonic()
     sketch_store.index(task.panel(less=1), task.engine)
     indexed, started = time.monotonic() - started, time.monotonic()

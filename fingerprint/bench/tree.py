@@ -14,26 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint.bench import tie_panels
 from fingerprint.bench.peers import Distance, nei_of_distributions, nei_of_text, overused_jaccard
-from fingerprint.bench.zoo import Zoo, lineages
-from fingerprint.calibration.fit import LabelledPair, fit_tier
+from fingerprint.bench.zoo import Zoo
 from fingerprint.calibration.model import Calibration, Tier
 from fingerprint.calibration.ties import TOPK
-from fingerprint.errors import UsageError
-from fingerprint.evidence.align import align
-from fingerprint.evidence.base import Skipped
 from fingerprint.recording import Recording
-from fingerprint.stats import residual
 from fingerprint.stats.intervals import clopper_pearson
 from fingerprint.tree.grow import grow
 from fingerprint.tree.joining import Clade, neighbour_joining, split
-from fingerprint.tree.kinship import compare_weights, groups
 from fingerprint.tree.model import FamilyTree, Node
 from fingerprint.tree.panel import Settings
-from fingerprint.tree.ties import FEATURE, panel_partials
-from fingerprint.verdict import SUPPORT
+from fingerprint.verdict import ACCUSE, SUPPORT
 from fingerprint.zoo.card import Card
-from fingerprint.zoo.pairs import ancestors, connected, truth
+from fingerprint.zoo.pairs import ancestors, connected
 
 Floats = NDArray[np.float64]
 PEERS: dict[str, Callable[[Sequence[Recording]], Distance | None]] = {
@@ -41,6 +35,7 @@ PEERS: dict[str, Callable[[Sequence[Recording]], Distance | None]] = {
     "Nei, distributions": nei_of_distributions,
     "over-used n-grams, Jaccard": overused_jaccard,
 }
+_SMALL = 20  # panels of up to so many models are quick enough for several of each
 _PROMPTS = 1000  # weights drawn per replicate; each method takes as many as it has prompts
 
 
@@ -57,14 +52,11 @@ class Shown:
         return min(holding, key=lambda group: (len(group), sorted(group))) - {model} if holding else frozenset()
 
 
-def true_groups(cards: Mapping[str, Card]) -> frozenset[frozenset[str]]:
-    """Each model that has descendants, with all of them."""
-    found = []
-    for model in cards:
-        below = {other for other in cards if model in ancestors(cards, other)}
-        if below:
-            found.append(frozenset(below | {model}))
-    return frozenset(group for group in found if len(group) < len(cards))
+def true_groups(cards: Mapping[str, Card], models: Sequence[str] = ()) -> frozenset[frozenset[str]]:
+    """Each model with all its descendants, as far as they are among ``models`` (all by default): groups of two and more."""
+    present = frozenset(models or cards)
+    below = {model: frozenset(other for other in present if model in ancestors(cards, other) | {other}) for model in cards}
+    return frozenset(group for group in below.values() if 1 < len(group) < len(present))
 
 
 def of_tree(tree: FamilyTree) -> Shown:
@@ -108,10 +100,9 @@ def _shown(names: Sequence[str], taxa: set[Clade]) -> Shown:
 
 def measure(shown: Shown, cards: Mapping[str, Card], judged: Sequence[str] | None = None) -> dict[str, Any]:
     """Groups and company of a tree against the truth; ``judged`` are the models whose part is counted."""
-    models = set(judged or shown.models)
-    true = {group for group in true_groups(cards) if group <= models}
+    models, everybody = set(judged or shown.models), frozenset(shown.models)
+    true = {group for group in true_groups(cards, shown.models) if group <= models}
     found = {group for group in shown.groups if group & models}
-    everybody = frozenset(shown.models)
     conflicts = sum(any(_conflict(group, other, everybody) for other in true) for group in found)
     pairs = [(one, other) for one in sorted(models) for other in shown.company(one)]
     right = sum(connected(cards, one, other) for one, other in pairs)
@@ -122,6 +113,7 @@ def measure(shown: Shown, cards: Mapping[str, Card], judged: Sequence[str] | Non
         "groups_shown": len(found),
         "groups_right": len(true & found),
         "groups_in_conflict": conflicts,
+        "groups_with_strangers": sum(not _one_origin(cards, group) for group in found),
         "pairs_shown": len(pairs),
         "pairs_right": right,
         "models_with_kin": len(kin),
@@ -132,6 +124,17 @@ def measure(shown: Shown, cards: Mapping[str, Card], judged: Sequence[str] | Non
 def _conflict(group: frozenset[str], other: frozenset[str], everybody: frozenset[str]) -> bool:
     """Whether two splits cannot stand in one tree: all four intersections are inhabited."""
     return bool(group & other and group - other and other - group and everybody - group - other)
+
+
+def _one_origin(cards: Mapping[str, Card], group: frozenset[str]) -> bool:
+    """Whether common ancestors lead from any model of a group to any other, by way of its members."""
+    waiting, left = [min(group)], set(group) - {min(group)}
+    while waiting:
+        one = waiting.pop()
+        near = {other for other in left if connected(cards, one, other)}
+        left -= near
+        waiting += near
+    return not left
 
 
 def summary(counts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -149,75 +152,78 @@ def summary(counts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TiePair:
-    """A pair that shares no weights, with its partial tie and the pedigrees that it touches."""
+def run(
+    zoo: Zoo, calibration: Calibration, replicates: int, say: Callable[[str], None], panels: int = 3
+) -> tuple[dict[str, Any], Tier]:
+    """Trees of the whole zoo and of panels drawn from it, beside peers; and the tier of ties fitted on all of it.
 
-    labelled: LabelledPair
-    pedigrees: frozenset[str]
-
-
-def tie_pairs(zoo: Zoo) -> list[TiePair]:
-    """All pairs between lineages whose truth is learning or nothing; siblings are neither and are left out."""
-    names = list(zoo.cards)
-    recordings = [zoo.recordings[name] for name in names]
-    kin = compare_weights(recordings).kin()
-    table = align(recordings[0], recordings[1], recordings[2:])
-    if isinstance(table, Skipped) or len(table.used) < len(names) - 2:
-        raise UsageError("The recordings of the zoo have too few contexts with log-probabilities in common.")
-    gram = residual.gram_matrices(table.probabilities, table.prompts).total()
-    scores = panel_partials(gram, groups(kin))
-    found = []
-    for i, one in enumerate(names):
-        for j, two in enumerate(names[:i]):
-            truths = {truth(zoo.cards, one, two), truth(zoo.cards, two, one)}
-            if kin[i, j] or truths == {"related"}:
-                continue
-            touched = frozenset({zoo.cards[one].pedigree, zoo.cards[two].pedigree})
-            features = {FEATURE: float(scores[i, j])}
-            labelled = LabelledPair(features=features, related=truths != {"unrelated"}, pedigree=min(touched))
-            found.append(TiePair(labelled=labelled, pedigrees=touched))
-    return found
-
-
-def fit(pairs: Sequence[TiePair], cards: Mapping[str, Card]) -> Tier:
-    """The calibration of partial ties."""
-    independent = lineages(cards)
-    with_children = [root for root in independent if any(root in card.parents for card in cards.values())]
-    labelled = [pair.labelled for pair in pairs]
-    return fit_tier(labelled, (FEATURE,), families=len(independent), related_families=len(with_children))
+    Each pedigree is judged with ties that were calibrated on panels without it; ``panels`` are drawn of each size and
+    pedigree, and the peers' trees are of the same panels.
+    """
+    known = tie_panels.material(zoo)
+    tiers, reached = {}, []
+    pairs = tie_panels.drawn_pairs(known, seed=0)
+    for pedigree in sorted(set(known.pedigrees)):
+        tiers[pedigree] = tie_panels.fit([pair for pair in pairs if pedigree not in pair.pedigrees], zoo.cards)
+        reached.append(tie_panels.false_ties(pairs, tiers[pedigree], pedigree, ACCUSE))
+        say(f"ties without {pedigree}: Cllr {tiers[pedigree].cllr}, bounds {tiers[pedigree].bounds}")
+    grower = Grower(zoo=zoo, calibration=calibration, tiers=tiers, replicates=replicates)
+    table: dict[str, Any] = {"models": len(zoo.cards), "replicates": replicates}
+    table["pairs_that_reach_ten"] = tie_panels.summed(reached)
+    rng = np.random.default_rng(1)
+    for size in (size for size in tie_panels.PANELS if size < len(zoo.cards)):
+        drawn = [
+            (pedigree, [known.names[place] for place in tie_panels.draw(known, size, rng, needed=pedigree)])
+            for pedigree in tiers
+            for _ in range(panels if size <= _SMALL else 1)
+        ]
+        table[f"{len(drawn)} panels of {size} models"] = grower.judge(drawn, say)
+    table["the whole zoo"] = grower.judge([(pedigree, sorted(zoo.cards)) for pedigree in tiers], say)
+    return table, tie_panels.fit(pairs, zoo.cards)
 
 
-def run(zoo: Zoo, calibration: Calibration, replicates: int, say: Callable[[str], None]) -> tuple[dict[str, Any], Tier]:
-    """Our tree, each pedigree judged with ties calibrated without it, beside peers; and the tier fitted on all."""
-    names = sorted(zoo.cards)
-    # The card's name, which need not be the recorded one.
-    recordings = [replace(r, model=replace(r.model, name=name)) for name in names if (r := zoo.recordings[name])]
-    pairs, settings = tie_pairs(zoo), Settings(replicates=replicates)
-    ours = []
-    for pedigree in dict.fromkeys(card.pedigree for card in zoo.cards.values()):
-        inside = [name for name in names if zoo.cards[name].pedigree == pedigree]
-        tier = fit([pair for pair in pairs if pedigree not in pair.pedigrees], zoo.cards)
-        known = calibration.model_copy(update={"tiers": {**calibration.tiers, TOPK: tier}})
-        ours.append(measure(of_tree(grow(recordings, known, settings)), zoo.cards, inside))
-        say(f"{pedigree}: {ours[-1]}")
-    table: dict[str, Any] = {"models": len(names), "replicates": replicates, "ours": summary(ours)}
-    rng = np.random.default_rng(0)
-    draws = rng.multinomial(_PROMPTS, np.full(_PROMPTS, 1 / _PROMPTS), size=replicates).astype(np.float64)
-    for name, make in PEERS.items():
-        distance = make(recordings)
-        if distance is not None:
-            table |= _peer(name, distance, names, zoo.cards, draws)
-            say(f"{name}: {table[name]}")
-    return table, fit(pairs, zoo.cards)
+@dataclass(frozen=True, kw_only=True)
+class Grower:
+    """Grows trees of parts of a zoo, ours with ties calibrated without one pedigree, and those of peers."""
 
+    zoo: Zoo
+    calibration: Calibration
+    tiers: Mapping[str, Tier]
+    replicates: int
 
-def _peer(
-    name: str, distance: Distance, names: Sequence[str], cards: Mapping[str, Card], draws: Floats
-) -> dict[str, dict[str, Any]]:
-    whole = distance(None)
-    supported = of_supported(names, whole, [distance(times) for times in draws])
-    return {
-        name: summary([measure(of_distances(names, whole), cards)]),
-        f"{name}, supported forks": summary([measure(supported, cards)]),
-    }
+    def judge(self, panels: Sequence[tuple[str, Sequence[str]]], say: Callable[[str], None]) -> dict[str, Any]:
+        """Ours and each peer on panels (pedigree that is judged, names of the models)."""
+        counts: dict[str, list[dict[str, Any]]] = {}
+        for number, (pedigree, names) in enumerate(panels):
+            recordings, cards = self.recordings(names), self.zoo.cards
+            inside = [name for name in names if cards[name].pedigree == pedigree]
+            tree = grow(recordings, self.known(pedigree), Settings(replicates=self.replicates))
+            counts.setdefault("ours", []).append(measure(of_tree(tree), cards, inside))
+            everybody = len(names) == len(cards)
+            # Peers are fitted on nothing: one tree of everybody does for all pedigrees.
+            for method, shown in (self.peers(names, recordings) if not (everybody and number) else {}).items():
+                counts.setdefault(method, []).append(measure(shown, cards, None if everybody else inside))
+        found = {method: summary(parts) for method, parts in counts.items()}
+        for method, row in found.items():
+            say(f"{len(panels[0][1])} models, {method}: {row}")
+        return found
+
+    def recordings(self, names: Sequence[str]) -> list[Recording]:
+        """Each under its card's name, which need not be the recorded one."""
+        found = [self.zoo.recordings[name] for name in names]
+        return [replace(each, model=replace(each.model, name=name)) for each, name in zip(found, names, strict=True)]
+
+    def known(self, pedigree: str) -> Calibration:
+        return self.calibration.model_copy(update={"tiers": {**self.calibration.tiers, TOPK: self.tiers[pedigree]}})
+
+    def peers(self, names: Sequence[str], recordings: Sequence[Recording]) -> dict[str, Shown]:
+        rng = np.random.default_rng(0)
+        draws = rng.multinomial(_PROMPTS, np.full(_PROMPTS, 1 / _PROMPTS), size=self.replicates).astype(np.float64)
+        found = {}
+        for name, make in PEERS.items():
+            distance = make(recordings)
+            if distance is not None:
+                whole = distance(None)
+                found[name] = of_distances(names, whole)
+                found[f"{name}, supported forks"] = of_supported(names, whole, [distance(times) for times in draws])
+        return found

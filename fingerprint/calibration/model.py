@@ -75,6 +75,8 @@ class Tier(BaseModel):
     families: int
     tippett: Tippett | None = None
     strata: tuple[Stratum, ...] = ()
+    lineages: tuple[int, int] | None = None
+    """Ties of a panel: of how many lineages the smallest and the largest panel were that they were fitted on."""
 
     def log10_lr(self, features: Mapping[str, float]) -> float:
         """Uncapped log10 likelihood ratio of a score vector."""
@@ -102,8 +104,8 @@ class Calibration(BaseModel):
 
     @property
     def digest(self) -> str:
-        # The curves describe how the formula did; what is computed with it does not depend on them.
-        content = self.model_dump(mode="json", exclude={"tiers": {"__all__": {"tippett", "strata"}}})
+        # The curves describe how the formula did; what a comparison computes does not depend on them, nor on the panels.
+        content = self.model_dump(mode="json", exclude={"tiers": {"__all__": {"tippett", "strata", "lineages"}}})
         if self.decides == DECIDES:  # calibrations from before there was a choice keep their digest
             del content["decides"]
         return digest(content)

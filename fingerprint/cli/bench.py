@@ -103,13 +103,14 @@ def tree(
         Path | None, typer.Option("--calibration", help="Put the fitted tier into this file (ties.json).")
     ] = None,
     replicates: Annotated[int, typer.Option("--replicates", min=1, help="Bootstrap replicates.")] = 100,
+    panels: Annotated[int, typer.Option("--panels", min=1, help="Small panels of each size and pedigree.")] = 3,
 ) -> None:
     """Do trees show the true pedigrees of a zoo?  Ours beside neighbour joining on the distances of peers."""
     from fingerprint.bench import tree as bench
     from fingerprint.bench.zoo import read_zoo
     from fingerprint.calibration.ties import TOPK, shipped, with_tier
 
-    table, tier = bench.run(read_zoo(folder), shipped(), replicates, common.say)
+    table, tier = bench.run(read_zoo(folder), shipped(), replicates, common.say, panels=panels)
     text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
     if output is not None:
         common.write_text(text, output)

@@ -45,7 +45,9 @@ def _lead(tree: FamilyTree) -> str:
     tied = len(tree.models) - len(tree.strangers)
     if not tied:
         return "Nothing ties any two of these models strongly enough to be shown."
-    return f"{tied} of {len(tree.models)} models share an origin with another; {len(tree.strangers)} have no tie."
+    alone = len(tree.strangers)
+    rest = f"; {alone} {'has' if alone == 1 else 'have'} no tie" if alone else ""
+    return f"{tied} of {len(tree.models)} models share an origin with another{rest}."
 
 
 def title(node: Node, tree: FamilyTree) -> str:
@@ -81,14 +83,17 @@ def _reading(tree: FamilyTree) -> list[str]:
 def lines(tree: FamilyTree) -> Iterator[str]:
     """The tree as text, one model a line."""
     descents = {descent.child: descent for descent in tree.descents}
-    yield f"{headline(tree)}; {_lead(tree)}"
+    yield f"{headline(tree)}. {_lead(tree)}"
     for node in tree.families:
         yield ""
-        yield f"{title(node, tree)} ({about(node)})"
+        yield f"{title(node, tree)} ({about(node).removesuffix('.')})"
         yield from _branch(node, "", descents)
     if tree.strangers:
         yield ""
         yield "Without a tie: " + ", ".join(safe_text(name, limit=60) for name in tree.strangers)
+    if tree.notes:
+        yield ""
+        yield from (safe_text(note, limit=400) for note in tree.notes)
 
 
 def _branch(node: Node, indent: str, descents: dict[str, Descent]) -> Iterator[str]:

@@ -91,6 +91,12 @@ def between(matrix: Floats, lineages: Sequence[Sequence[int]]) -> Floats:
 
 
 def names_of(recordings: Sequence[Recording]) -> tuple[str, ...]:
-    """The models' names; equal ones are told apart by the recording's digest."""
+    """The models' names; equal ones are told apart by the recording's digest, equal recordings by their number."""
     given = Counter(recording.model.name for recording in recordings)
-    return tuple(r.model.name if given[r.model.name] == 1 else f"{r.model.name} ({r.digest[7:15]})" for r in recordings)
+    named = [r.model.name if given[r.model.name] == 1 else f"{r.model.name} ({r.digest[7:15]})" for r in recordings]
+    again, seen = Counter(named), Counter[str]()
+    for place, name in enumerate(named):
+        if again[name] > 1:
+            seen[name] += 1
+            named[place] = f"{name} #{seen[name]}"
+    return tuple(named)

@@ -22,6 +22,8 @@ _HUB, _RIM, _RIM_NAMED = 26.0, 250.0, 190.0
 #: Up to so many models have their names in the wheel; from so many on its lines are thin.
 _LABELLED, _DENSE = 100, 100
 _CHORDS = 60
+#: Least distance between the outer lines of a family where it begins in the wheel.
+_APART = 16.0
 #: Characters of a name in a row and in the wheel, and the widths of a character there and in what stands beside it.
 _SHOWN, _SHORT = 44, 24
 _WIDE, _SMALL = 7.6, 6.3
@@ -127,11 +129,12 @@ def wheel(tree: FamilyTree) -> Markup:
     for number, node in enumerate(tree.families, start=1):
         rows = iter(range(len(node.names)))
         placed = _place(node, 0.0, rows)
-        turned = _Turn(start=angle, unit=unit, reach=max(each.along for each in placed.walk()), rim=rim, size=size)
+        reach, models = max(each.along for each in placed.walk()), len(node.names)
+        turned = _Turn(start=angle, unit=unit, reach=reach, rim=rim, size=size, models=models)
         parts += turned.branches(placed)
         spots |= {each.node.model: turned.angle(each) for each in placed.walk() if each.node.model is not None}
         middle = angle + unit * len(node.names) / 2
-        parts.append(_number(middle, _HUB + 34 if named else rim + 22, str(number)))
+        parts.append(_number(middle, turned.inner - 26 if named else rim + 22, str(number)))
         angle += unit * len(node.names) + gap
     for name in tree.strangers:
         spots[name] = angle + unit / 2
@@ -166,6 +169,7 @@ class _Turn:
     reach: float
     rim: float
     size: float
+    models: int
 
     def angle(self, each: _Placed) -> float:
         return self.start + self.unit * (each.across + 0.5)
@@ -173,7 +177,12 @@ class _Turn:
     def radius(self, each: _Placed) -> float:
         if not each.parts:
             return self.rim
-        return _HUB + 60 + (self.rim - _HUB - 90) * each.along / max(self.reach, 1.0)
+        return self.inner + (self.rim - 30 - self.inner) * each.along / max(self.reach, 1.0)
+
+    @property
+    def inner(self) -> float:
+        """Where the family begins: a small one near the rim, or its lines would lie on one another at the hub."""
+        return min(max(_HUB + 60, _APART / (self.unit * max(self.models - 1, 1))), self.rim - 40)
 
     def branches(self, whole: _Placed) -> list[str]:
         found = []

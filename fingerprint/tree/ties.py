@@ -1,8 +1,9 @@
 """Ties by behaviour: for all pairs of a panel a log10 likelihood ratio, and how it moves when probes are drawn again.
 
-Where models give next-token distributions, the tie of two of them is the partial correlation of their residuals with
-all other lineages of the panel regressed out (an edge of a Gaussian graphical model: Whittaker 1990), one model standing
-for all that share its weights. Where they give text, it is the panel score of `matrix`, from sketches of the answers.
+Where models give next-token distributions, the tie of two of them is the correlation of what sets them apart from the
+panel: their log-probabilities less the mean over its lineages, models that share weights counting as one. Its null hardly
+depends on how large the panel is, which that of a partial correlation does: there all others share in explaining a pair
+away. Where they give text, it is the panel score of `matrix`, from sketches of the answers.
 """
 
 from __future__ import annotations
@@ -24,11 +25,10 @@ from fingerprint.stats.panelsketch import PanelSketch
 from fingerprint.verdict import ACCUSE, SMALLEST_PANEL, TEXT_TIE, TOPK_TIE
 
 Floats = NDArray[np.float64]
-FEATURE = "partial_tie"
-#: Fewest lineages with distributions that can be regressed on each other.
-FEWEST = 6
+FEATURE = "deviation"
 _LARGEST = 0.999999
 _WEAK = ACCUSE - 0.01
+_SIZES = "they are of other sizes than the models that ties were calibrated on, or of unknown size"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def behaviour_ties(
 
     """
     rng = np.random.default_rng(seed)
-    top, used, notes = _top_ties(recordings, lineages, calibration.tiers.get(TOPK), draws, rng)
+    top, used, notes = _top_ties(recordings, lineages, calibration, draws, rng)
     if top is not None and len(used) == len(recordings):
         return top
     text = _text_ties(recordings, calibration, draws, rng)
@@ -82,23 +82,31 @@ def behaviour_ties(
 def _top_ties(
     recordings: Sequence[Recording],
     lineages: Sequence[Sequence[int]],
-    tier: Tier | None,
+    calibration: Calibration,
     draws: int,
     rng: np.random.Generator,
 ) -> tuple[Ties | None, list[int], tuple[str, ...]]:
     """Ties by distributions, the places of the models that they are between; else why there are none."""
-    places = [place for place, recording in enumerate(recordings) if recording.distributions]
-    if tier is None or len(places) < 2:
+    tier = calibration.tiers.get(TOPK)
+    given = [place for place, recording in enumerate(recordings) if recording.distributions]
+    if tier is None or FEATURE not in tier.features or len(given) < 2:
         return None, [], ()
+    places = [place for place in given if calibration.covers(recordings[place].model.parameters)]
+    odd = len(given) - len(places)
+    other = (f"distributions of {odd} models tie nobody: {_SIZES}",) if odd else ()
+    if len(places) < 2:
+        return None, [], other
     table = align(recordings[places[0]], recordings[places[1]], [recordings[place] for place in places[2:]])
     if isinstance(table, Skipped):
-        return None, [], (f"distributions are not compared: {table.reason}",)
+        return None, [], (f"distributions are not compared: {table.reason}", *other)
     used = [*places[:2], *(places[2 + place] for place in table.used)]
     inside = [[used.index(model) for model in lineage if model in used] for lineage in lineages]
     inside = [lineage for lineage in inside if lineage]
-    if len(inside) < FEWEST:
-        return None, [], (f"distributions of {len(inside)} lineages only, {FEWEST} are needed to regress on each other",)
-    return _partial_ties(table, inside, tier, draws, rng), used, ()
+    fewest = tier.lineages[0] if tier.lineages else len(inside)
+    if len(inside) < fewest:
+        few = f"distributions of {len(inside)} lineages tie nobody: ties were calibrated on panels of {fewest} and more"
+        return None, [], (few, *other)
+    return _deviation_ties(table, inside, tier, draws, rng), used, other
 
 
 def _over(text: Ties, top: Ties, used: Sequence[int]) -> Ties:
@@ -117,59 +125,55 @@ def _over(text: Ties, top: Ties, used: Sequence[int]) -> Ties:
     return Ties(uncapped=uncapped, capped=capped, replicates=replicates, notes=(*top.notes, *text.notes))
 
 
-def panel_partials(gram: Floats, lineages: Sequence[Sequence[int]]) -> Floats:
-    """Fisher z of the partial correlation of any two models of different lineages, one of every other regressed out.
+def panel_deviations(gram: Floats, lineages: Sequence[Sequence[int]]) -> Floats:
+    """Fisher z of the correlation of any two models' deviations from the mean over the lineages of their panel.
 
     Args:
         gram: inner products of the models' centred log-probabilities, (models, models).
-        lineages: places of models that share weights, the first of each stands for it.
+        lineages: places of models that share weights; each counts once in the mean, as the mean of its models.
 
     Returns:
         (models, models), 0 within a lineage.
 
     """
     models = len(gram)
-    where = np.zeros(models, np.int64)
+    where, weights = np.zeros(models, np.int64), np.zeros(models)
     for row, lineage in enumerate(lineages):
-        where[list(lineage)] = row
-    heads = [lineage[0] for lineage in lineages]
-    rows = np.zeros((models, len(lineages)))
-    for row, lineage in enumerate(lineages):
-        for model in lineage:
-            chosen = heads.copy()
-            chosen[row] = model
-            rows[model] = _inverse_partials(gram[np.ix_(chosen, chosen)])[row]
-    # Of a pair, each side stood for its lineage against the other's head; both views are averaged.
-    table = np.arctanh(np.clip(rows, -_LARGEST, _LARGEST))[:, where]
-    table = (table + table.T) / 2
+        places = list(lineage)
+        where[places], weights[places] = row, 1 / (len(places) * len(lineages))
+    centre = np.eye(models) - weights
+    apart = centre @ gram @ centre.T
+    scale = np.sqrt(np.maximum(np.diag(apart), 1e-300))
+    table = np.arctanh(np.clip(apart / scale[:, None] / scale[None], -_LARGEST, _LARGEST))
     table[where[:, None] == where[None]] = 0.0
-    return np.asarray(table, np.float64)
+    return np.asarray((table + table.T) / 2, np.float64)
 
 
-def _inverse_partials(gram: Floats) -> Floats:
-    base = gram + residual.RIDGE * (np.trace(gram) / len(gram) + 1e-12) * np.eye(len(gram))
-    precision = np.linalg.inv(base)
-    scale = np.sqrt(np.maximum(np.diag(precision), 1e-300))
-    return np.asarray(-precision / scale[:, None] / scale[None], np.float64)
-
-
-def _partial_ties(
+def _deviation_ties(
     table: Aligned, lineages: Sequence[Sequence[int]], tier: Tier, draws: int, rng: np.random.Generator
 ) -> Ties:
     grams = residual.gram_matrices(table.probabilities, table.prompts)
     models, prompts = len(table.probabilities), len(grams.by_prompt)
     upper = np.triu_indices(models, 1)
-    uncapped = _log_lrs(tier, panel_partials(grams.total(), lineages))
+    uncapped = _log_lrs(tier, panel_deviations(grams.total(), lineages))
     found = np.zeros((draws, len(upper[0])), np.float32)
     for draw in range(draws):
         times = np.bincount(rng.integers(0, prompts, prompts), minlength=prompts).astype(np.float64)
-        found[draw] = _log_lrs(tier, panel_partials(grams.total(times), lineages))[upper]
-    note = f"next-token distributions after {prompts} prompts, {len(lineages)} lineages regressed on each other"
+        found[draw] = _log_lrs(tier, panel_deviations(grams.total(times), lineages))[upper]
+    note = f"next-token distributions after {prompts} prompts, {len(lineages)} lineages"
     return Ties(
         uncapped=uncapped,
         capped=_capped(uncapped, tier, TOPK_TIE),
         replicates=_weakened(found, TOPK_TIE),
-        notes=(note,),
+        notes=(note, _calibrated_on(tier)),
+    )
+
+
+def _calibrated_on(tier: Tier) -> str:
+    panels = f"panels of {tier.lineages[0]} to {tier.lineages[1]} lineages" if tier.lineages else "one panel"
+    return (
+        f"such ties were calibrated on {panels} of small models, {tier.families} of them begun from nothing: "
+        f"{tier.related_pairs:,} pairs where one learned from the other, {tier.unrelated_pairs:,} without a common origin"
     )
 
 
