@@ -16,14 +16,17 @@ import numpy as np
 import torch
 
 from fingerprint.canonical import digest
-from fingerprint.errors import ModelBroken
+from fingerprint.errors import ModelBroken, ModelError
 from fingerprint.models.base import Capabilities, DistributionRequest, SampleRequest, ScoreRequest
 from fingerprint.models.sketch import sketch_tensors
 from fingerprint.models.tokens import token_strings
 from fingerprint.recording import END, Distribution, ModelInfo, Prompt, Sample, Score, TensorSketch
+from fingerprint.text import safe_text
 
 _LOGIT_BUDGET = 1 << 26  # float32 numbers in one batch of logits: 256 MB
 _MAX_BATCH = 32
+#: Tables of learned positions, as architectures call them.
+_POSITIONS = {"wpe", "embed_positions", "position_embeddings"}
 #: What architectures and versions of transformers call the state between steps, newest name first.
 _CACHE_NAMES = ("cache", "cache_params", "past_key_values")
 
@@ -37,6 +40,7 @@ class TorchModel:
         self.info = info
         width = int(model.get_output_embeddings().weight.shape[0])
         self._strings = token_strings(tokenizer, width)
+        self._most = _learned_positions(model)
         self._ends = {index for index, text in enumerate(self._strings) if text == END}
         self._pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0)
         accepted = inspect.signature(model.forward).parameters
@@ -116,12 +120,13 @@ class TorchModel:
 
     @torch.inference_mode()
     def score(self, batch: Sequence[ScoreRequest]) -> list[Score]:
-        pairs = [(self._encode(request.prompt), self._plain_ids(request.text)) for request in batch]
-        places = [list(range(len(head) - 1, len(head) + len(body) - 1)) for head, body in pairs]
-        logits = self._logits_at([head + body for head, body in pairs], places)
+        pairs = [self._scored_ids(request) for request in batch]
+        places = [list(range(len(head) - 1, len(head) + len(body) - 1)) for head, body, _ in pairs]
+        logits = self._logits_at([head + body for head, body, _ in pairs], places)
         found: list[Score] = []
         start = 0
-        for request, (_, body) in zip(batch, pairs, strict=True):
+        for request, (_, body, whole) in zip(batch, pairs, strict=True):
+            size = len(request.text.encode("utf-8", "surrogatepass"))
             rows = logits[start : start + len(body)].float()
             start += len(body)
             chosen = rows.gather(1, torch.tensor(body, dtype=torch.long).reshape(-1, 1)).squeeze(1)
@@ -132,7 +137,8 @@ class TorchModel:
                     text=digest(request.text)[7:31],
                     logprob=round(total, 4),
                     tokens=len(body),
-                    bytes=len(request.text.encode("utf-8", "surrogatepass")),
+                    # Of a text for which there is no room, what was scored counts.
+                    bytes=min(size, sum(len(self._strings[token]) for token in body)) if len(body) < whole else size,
                 )
             )
         return found
@@ -156,7 +162,18 @@ class TorchModel:
             ids = self._tokenizer(prompt.text)["input_ids"]
         else:
             ids = self._plain_ids(self._rendered(prompt))
+        if self._most is not None and len(ids) > self._most:
+            raise ModelError(
+                f"The prompt {safe_text(prompt.id, limit=60)} has {len(ids)} tokens, and {self.info.name} knows "
+                f"{self._most} positions only.",
+                hint="Leave the prompt out, or choose other --probes.",
+            )
         return list(ids) or [self._pad]
+
+    def _scored_ids(self, request: ScoreRequest) -> tuple[list[int], list[int], int]:
+        """The prompt's tokens, those of the text for which there is room, and how many the text has."""
+        head, body = self._encode(request.prompt), self._plain_ids(request.text)
+        return head, body if self._most is None else body[: self._most - len(head)], len(body)
 
     def _rendered(self, prompt: Prompt) -> str:
         messages = [{"role": "user", "content": prompt.text}]
@@ -214,7 +231,10 @@ class TorchModel:
     def _sample(self, batch: Sequence[SampleRequest]) -> list[Sample]:
         """Ancestral sampling by inverse transform, one uniform number per request and step."""
         prompts = [self._encode(request.prompt) for request in batch]
-        steps = max(request.max_tokens for request in batch)
+        limits = [request.max_tokens for request in batch]
+        if self._most is not None:  # the last token is written and not read
+            limits = [min(most, self._most - len(ids) + 1) for most, ids in zip(limits, prompts, strict=True)]
+        steps = max(limits)
         uniforms = np.stack([_uniforms(self.info.digest, request, steps) for request in batch])
         width = max(len(ids) for ids in prompts)
         ids = torch.full((len(batch), width), self._pad, dtype=torch.long)
@@ -231,9 +251,9 @@ class TorchModel:
             for row, token in enumerate(chosen):
                 if token in self._ends:
                     ended[row] = True
-                elif not ended[row] and len(written[row]) < batch[row].max_tokens:
+                elif not ended[row] and len(written[row]) < limits[row]:
                     written[row].append(token)
-            if all(done or len(tokens) >= r.max_tokens for done, tokens, r in zip(ended, written, batch, strict=True)):
+            if all(done or len(tokens) >= most for done, tokens, most in zip(ended, written, limits, strict=True)):
                 break
             ids = torch.tensor(chosen, dtype=torch.long).reshape(-1, 1)
             mask = torch.cat([mask, torch.ones((len(batch), 1), dtype=torch.long)], dim=1)
@@ -250,7 +270,9 @@ class TorchModel:
     def _step(self, ids: torch.Tensor, mask: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
         extra: dict[str, Any] = {}
         if self._takes_positions:
-            extra["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+            # Rows that have ended go on beside the others, and must not go beyond the last position.
+            last = None if self._most is None else self._most - 1
+            extra["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0, max=last)[:, -ids.shape[1] :]
         if self._takes_selection:
             extra["logits_to_keep"] = 1
         if cache is not None:
@@ -263,6 +285,12 @@ class TorchModel:
     def _text(self, tokens: list[int]) -> str:
         raw = "".join(self._strings[token] for token in tokens)
         return raw.encode("latin-1").decode("utf-8", "replace")
+
+
+def _learned_positions(model: Any) -> int | None:
+    """How many positions a model has learned, if it has no answer beyond them; None for relative ones."""
+    parts = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, torch.nn.Embedding)}
+    return int(model.config.max_position_embeddings) if parts & _POSITIONS else None
 
 
 def _top(logits: torch.Tensor, topk: int) -> tuple[list[list[float]], list[list[int]], list[float]]:
