@@ -78,15 +78,17 @@ def strangers(rng, models: int, contexts: int = CONTEXTS):
     return 2 * rng.normal(size=(contexts, SYMBOLS)) + rng.normal(size=(models, contexts, SYMBOLS))
 
 
-@pytest.mark.parametrize("method", [divergence, border_agreement])
-def test_one_rival_that_is_exchangeable_with_the_reference(method):
+@pytest.mark.parametrize(("method", "most"), [(divergence, 0.6), (border_agreement, 0.7)])
+def test_one_rival_that_is_exchangeable_with_the_reference(method, most):
+    """Counts of agreements tie, and ties count for the null: the p-values of borders are a little large."""
     found = []
     for seed in range(150):
-        item = method(case_of(strangers(np.random.default_rng([seed, 1]), 3, contexts=60), seed))
-        if isinstance(item, Evidence):  # too few contexts of doubt now and then
+        item = method(case_of(strangers(np.random.default_rng([seed, 1]), 3, contexts=100), seed))
+        if isinstance(item, Evidence):  # too few contexts of doubt are skipped
             found.append(item.pvalue)
     assert len(found) > 100
-    assert_uniform(found)
+    assert 0.4 < np.mean(found) < most
+    assert_level(found)
 
 
 @pytest.mark.parametrize("kind", ["strangers", "twins of each side", "one school"])
@@ -108,7 +110,7 @@ def test_the_four_model_contrast(kind):
 def test_the_lead_over_all_others():
     """Among five exchangeable candidates the reference leads on both sides one time in five at most."""
     leads, sure, residual = [], [], []
-    for seed in range(60):
+    for seed in range(40):
         case = case_of(strangers(np.random.default_rng([seed, 3]), 6), seed)
         item = overlap_margin(case)
         leads.append(item.effect > 0)
