@@ -102,12 +102,14 @@ def collect_all(collectors: Mapping[int, Collector], plan: Plan) -> dict[int, Re
 
 
 def cross_scored(recordings: list[Recording], collectors: Mapping[int, Collector]) -> list[Recording]:
-    """Where one of suspect and reference gives text only, everybody who can scores its text."""
-    texts = [recording for recording in recordings[:2] if recording.samples and not recording.distributions]
+    """Where one of suspect and reference gives text only, everybody who can scores its text.
+
+    And everybody else's: a scorer is compared with a rival, an author with another, and both with the scorer's own texts.
+    """
+    if all(recording.distributions or not recording.samples for recording in recordings[:2]):
+        return recordings
     return [
-        with_scores(recording, collectors[place], [author for author in texts if author is not recording])
-        if place in collectors
-        else recording
+        with_scores(recording, collectors[place], recordings) if place in collectors else recording
         for place, recording in enumerate(recordings)
     ]
 
@@ -117,10 +119,10 @@ def with_scores(recording: Recording, collector: Collector, authors: Sequence[Re
     if not authors or not (collector.can or collector.backend.capabilities).scores:
         return recording
     own = {prompt.key: prompt for prompt in recording.prompts}
-    requests = [
-        ScoreRequest(prompt=own[key], text=sample.text)
+    asked = {
+        (key, sample.text): ScoreRequest(prompt=own[key], text=sample.text)
         for author in authors
         for sample in scorable(author)
         if (key := author.prompt_by_id[sample.prompt].key) in own
-    ]
-    return replace(recording, scores=(*recording.scores, *collector.scores(requests)))
+    }
+    return replace(recording, scores=(*recording.scores, *collector.scores(list(asked.values()))))

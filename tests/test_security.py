@@ -125,6 +125,38 @@ def test_a_key_is_in_no_file_report_cache_or_stream(capsys, monkeypatch, caplog,
     assert (world / "store" / "answers").is_dir()
 
 
+def test_a_key_is_in_no_document_tree_or_library_either(capsys, monkeypatch, caplog, world):
+    """The other commands on the same server, and what is made of their reports."""
+    caplog.set_level(logging.DEBUG)
+    rows = [{"prompt": f"Name thing {n}.", "output": f"a thing of {n}", "model": "others"} for n in range(12)]
+    (world / "shelf").mkdir()
+    for name in ("theirs", "others"):
+        text = "".join(json.dumps({**row, "model": name}) + "\n" for row in rows)
+        (world / "shelf" / f"{name}.jsonl").write_text(text)
+    documents = [part for ending in ("cdx.json", "card.md", "html", "json") for part in ("-o", f"again.{ending}")]
+    with fake_server(dialect="openai", leak="plain", key=KEY, strict=True) as address:
+        spec = spec_of(address)
+        runs = [
+            run(capsys, monkeypatch, *command)
+            for command in (
+                ("compare", spec, "rec:rows.jsonl", "--sequential", "-o", "o.json"),
+                ("identify", spec, "--panel", "shelf", "--probes", "few.toml", "-o", "who.json"),
+                ("collect", spec, "-o", "shelf/own.jsonl", "--probes", "few.toml"),
+                ("report", "o.json", *documents),
+                ("explain", "o.json"),
+                ("verify", "o.json"),
+                ("matrix", "shelf", "-o", "pairs.json", "-o", "pairs.csv"),
+                ("tree", "shelf", "--replicates", "2", "-o", "tree.html"),
+                ("library", "add", "library", "shelf/own.jsonl"),
+                ("collect", spec.replace("tiny", "gone"), "-o", "gone.jsonl"),
+            )
+        ]
+    assert [done.returncode for done in runs] == [*[0] * 9, 4], [done.stderr[-300:] for done in runs]
+    assert b"your key is [key]" in (world / "shelf" / "own.jsonl").read_bytes()
+    assert KEY.lower() not in ("".join(done.said for done in runs) + caplog.text).lower()
+    assert found_in(world, KEY) == []
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -111,7 +111,9 @@ def test_nothing_is_claimed_of_it_among_many(capsys, monkeypatch, tmp_path, side
     folder.mkdir()
     for drift in (STEADY, CHANGED):
         here = replace(suspect, drift=drift if side == "suspect" else STEADY)
-        members = [replace(member, drift=drift) if side == "member" and i == 5 else member for i, member in enumerate(panel)]
+        members = [
+            replace(member, drift=drift) if side == "member" and i == 5 else member for i, member in enumerate(panel)
+        ]
         for member in (*members, here):
             recording_file.write(member, folder / f"{member.model.name}.jsonl")
         done = run(capsys, monkeypatch, "identify", str(folder / "suspect.jsonl"), "--panel", str(folder), "--json")

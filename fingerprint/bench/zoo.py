@@ -46,7 +46,7 @@ TIERS: dict[str, tuple[str, ...]] = {
 #: Tiers by which a verdict on behaviour is decided. That two methods must agree was said before the recordings that
 #: decided on it were made (`docs/log.md`). The tier `topk` is no substitute: with few controls it accuses every seventh
 #: unrelated pair (`bench/validation.json`).
-DECIDES = ("agreed", "topk", "text")
+DECIDES = ("agreed", "text")
 #: A pair can touch two, and something must be left to fit on.
 FEWEST_PEDIGREES = 3
 #: Natural log of the greatest ratio that a p-value of weights is worth.

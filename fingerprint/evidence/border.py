@@ -1,7 +1,7 @@
 """Top-k × top-k: agreement where the reference is undecided.
 
 Needs next-token log-probabilities of both sides. Null: the suspect agrees with the reference no oftener than each
-control does.
+control does (sign flips by prompt, the largest of the p-values: Berger 1982, `fingerprint.stats.permutation`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Top-k × top-k: how far apart the distributions are.
 
 Needs next-token log-probabilities of both sides. The null of the p-value is that the suspect is no closer to the
-reference than to each control, prompt by prompt; sampling noise is what it rules out, not common data.
+reference than to each control, prompt by prompt; sampling noise is what it rules out, not common data. Sources: Lin 1991
+for the divergence, Berger 1982 for the largest of the p-values (`fingerprint.stats.permutation`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 For the commonest real case, in which one side gives text only. Needs the text of one side, the log-probabilities of
 the other, and two controls, one of which scores the same texts (`fingerprint collect --score` adds scores to a
 recording; `compare` does so for models that it can ask). Scores are bits per byte, so tokenizers do not matter. Null:
-the scorer is no better on the author's texts than its rival is, once it is also compared on a control's texts.
+the scorer is no better on the author's texts than its rival is, once it is also compared on a control's texts
+(`fingerprint.stats.interaction`, after the four-model contrast of Patterson et al. 2012).
 """
 
 from __future__ import annotations

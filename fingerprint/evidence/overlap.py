@@ -2,7 +2,8 @@
 
 Needs next-token log-probabilities of both sides and of two others. The same lead as of residual correlation, on power
 affinities of next-byte distributions (`fingerprint.stats.affinity`) in place of log-probabilities with a floor: they
-need no floor, and what a cut-off list leaves out counts as one more symbol.
+need no floor, and what a cut-off list leaves out counts as one more symbol. No p-value; under the null, a reference like
+the others, the lead is below zero but for one time in as many as there are candidates.
 """
 
 from __future__ import annotations

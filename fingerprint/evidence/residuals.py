@@ -1,6 +1,8 @@
 """Top-k × top-k: do both models deviate from the population in the same way?
 
-Needs next-token log-probabilities of both sides and of two others.
+Needs next-token log-probabilities of both sides and of two others. Null of the p-value: the reference is one candidate
+like the others, so that on one side at least another model is as close; what all share is regressed out (partial
+correlation, `fingerprint.stats.residual`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 Needs sampled answers of both sides to the same prompts. Blank answers are missing values. What most models say, a
 memorised text or a matter of course, weighs nothing: where the suspect opens as at least half of the models do, the
 prompt does not count for the matching of openings, and a whole answer that at least half of them give is missing in the
-comparison of n-grams. Both rules look at the reference as at any control, so that they favour neither.
+comparison of n-grams. Both rules look at the reference as at any control, so that they favour neither. Null: the
+reference is no closer to the suspect than each of the others is; its sources stand with each statistic
+(`fingerprint.stats.permutation`, `fingerprint.stats.textsim`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Weights × weights, from sketches: do the matrices descend from one initialisation, and is one a rounded copy?
 
 Null: independent initialisation. Then sketched values at the same places are uncorrelated, whatever data,
-configuration and tokenizer the two models share, so the null needs no population.
+configuration and tokenizer the two models share, so the null needs no population. Needs the sketches of both sides; the
+p-value is Fisher's z of a pooled correlation (Fisher 1921).
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Backend(Protocol):
         ...
 
     def fits(self, request: Request) -> bool:
-        """Whether the model can read what it is asked and answer at full length; what does not fit is not asked."""
+        """Whether the model can read what it is asked; what does not fit is not asked, and its answer is missing."""
         ...
 
     def batch_size(self, length: int) -> int:

@@ -24,6 +24,8 @@ from fingerprint.recording import END, Distribution, ModelInfo, Prompt, Sample, 
 
 _LOGIT_BUDGET = 1 << 26  # float32 numbers in one batch of logits: 256 MB
 _MAX_BATCH = 32
+#: Tables of learned positions, as architectures call them.
+_POSITIONS = {"wpe", "embed_positions", "position_embeddings"}
 #: What architectures and versions of transformers call the state between steps, newest name first.
 _CACHE_NAMES = ("cache", "cache_params", "past_key_values")
 
@@ -37,13 +39,13 @@ class TorchModel:
         self.info = info
         width = int(model.get_output_embeddings().weight.shape[0])
         self._strings = token_strings(tokenizer, width)
+        self._most = _learned_positions(model)
         self._ends = {index for index, text in enumerate(self._strings) if text == END}
         self._pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0)
         accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted
         self._takes_selection = "logits_to_keep" in accepted
         self._cache_name = next((name for name in _CACHE_NAMES if name in accepted), _CACHE_NAMES[-1])
-        self._positions = _positions(model.config)
         self._lengths: dict[tuple[str, str, str], int] = {}
         #: Requests in one batch at most; more is faster for models of a few megabytes.
         self.max_batch = _MAX_BATCH
@@ -77,13 +79,11 @@ class TorchModel:
         return self._lengths[key]
 
     def fits(self, request: Request) -> bool:
-        if self._positions is None:
+        if self._most is None:
             return True
-        # The last token of an answer is written, never read.
-        extra = request.max_tokens - 1 if isinstance(request, SampleRequest) else 0
-        if isinstance(request, ScoreRequest):
-            extra = len(self._plain_ids(request.text))
-        return self.length(request.prompt) + extra <= self._positions
+        # An answer ends where the positions do; a text that is to be scored is read as a whole or not at all.
+        text = self._plain_ids(request.text) if isinstance(request, ScoreRequest) else []
+        return self.length(request.prompt) + len(text) <= self._most
 
     def batch_size(self, length: int) -> int:
         per_request = max(1, length) * len(self._strings)
@@ -224,7 +224,10 @@ class TorchModel:
     def _sample(self, batch: Sequence[SampleRequest]) -> list[Sample]:
         """Ancestral sampling by inverse transform, one uniform number per request and step."""
         prompts = [self._encode(request.prompt) for request in batch]
-        steps = max(request.max_tokens for request in batch)
+        limits = [request.max_tokens for request in batch]
+        if self._most is not None:  # the last token is written and not read
+            limits = [min(most, self._most - len(ids) + 1) for most, ids in zip(limits, prompts, strict=True)]
+        steps = max(limits)
         uniforms = np.stack([_uniforms(self.info.digest, request, steps) for request in batch])
         width = max(len(ids) for ids in prompts)
         ids = torch.full((len(batch), width), self._pad, dtype=torch.long)
@@ -241,9 +244,9 @@ class TorchModel:
             for row, token in enumerate(chosen):
                 if token in self._ends:
                     ended[row] = True
-                elif not ended[row] and len(written[row]) < batch[row].max_tokens:
+                elif not ended[row] and len(written[row]) < limits[row]:
                     written[row].append(token)
-            if all(done or len(tokens) >= r.max_tokens for done, tokens, r in zip(ended, written, batch, strict=True)):
+            if all(done or len(tokens) >= most for done, tokens, most in zip(ended, written, limits, strict=True)):
                 break
             ids = torch.tensor(chosen, dtype=torch.long).reshape(-1, 1)
             mask = torch.cat([mask, torch.ones((len(batch), 1), dtype=torch.long)], dim=1)
@@ -260,7 +263,9 @@ class TorchModel:
     def _step(self, ids: torch.Tensor, mask: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
         extra: dict[str, Any] = {}
         if self._takes_positions:
-            extra["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+            # Rows that have ended go on beside the others, and must not go beyond the last position.
+            last = None if self._most is None else self._most - 1
+            extra["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0, max=last)[:, -ids.shape[1] :]
         if self._takes_selection:
             extra["logits_to_keep"] = 1
         if cache is not None:
@@ -275,12 +280,10 @@ class TorchModel:
         return raw.encode("latin-1").decode("utf-8", "replace")
 
 
-def _positions(config: Any) -> int | None:
-    """How many positions a model has a table for; None where they are computed, and reading on only gets worse."""
-    if any(getattr(config, name, None) for name in ("rope_parameters", "rope_theta", "rope_scaling")):
-        return None
-    found = getattr(config, "max_position_embeddings", None)
-    return found if isinstance(found, int) and found > 0 else None
+def _learned_positions(model: Any) -> int | None:
+    """How many positions a model has learned, if it has no answer beyond them; None for relative ones."""
+    parts = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, torch.nn.Embedding)}
+    return int(model.config.max_position_embeddings) if parts & _POSITIONS else None
 
 
 def _top(logits: torch.Tensor, topk: int) -> tuple[list[list[float]], list[list[int]], list[float]]:

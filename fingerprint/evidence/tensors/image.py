@@ -3,7 +3,9 @@
 Needs long lists of log-probabilities from the one side and the weights of the other: more listed tokens than the
 residual stream is wide. A copy, a quantised model and an adapter that leaves the head alone leave nothing over;
 a model with a head of its own does, and so does a distilled one: this tells descent from learning without the
-suspect's weights.
+suspect's weights. No p-value: log-probabilities of another head leave what chance leaves (all but width + 1 of their
+dimensions; simulated in the tests). That logits fill only as many dimensions as the residual stream has: Finlayson et al.
+2024, "Logits of API-protected LLMs leak proprietary information".
 """
 
 from __future__ import annotations

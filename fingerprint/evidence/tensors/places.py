@@ -1,4 +1,8 @@
-"""The same places: what two models' matrices share where they lie, and whether one is the other in another format."""
+"""The same places: what two models' matrices share where they lie, and whether one is the other in another format.
+
+Needs the open weights of both sides. Null: independent initialisation, under which the residual dimensions of one side
+may be relabelled (`fingerprint.stats.weights_null`, which names the sources).
+"""
 
 from __future__ import annotations
 
