@@ -16,7 +16,9 @@ from fingerprint.collection.collect import Collector
 from fingerprint.collection.plan import TOPK, Plan
 from fingerprint.collection.pool import Pool
 from fingerprint.collection.work import make_work
-from fingerprint.models.base import Answer, Capabilities, DistributionRequest, Remote, Request, SampleRequest
+from fingerprint.evidence.base import NOT_EVIDENCE
+from fingerprint.evidence.crossscores import scorable
+from fingerprint.models.base import Answer, Capabilities, DistributionRequest, Remote, Request, SampleRequest, ScoreRequest
 from fingerprint.models.http import HttpModel
 from fingerprint.models.spec import parse_spec
 from fingerprint.recording import Prompt, Recording
@@ -32,6 +34,8 @@ _BYTES = (5.0, 4.0, 2.0)
 #: Where it does count, other languages and templates still make a difference.
 _SPREAD = (0.9, 1.0, 1.3)
 _TRIAL_TOKENS = 16
+#: A token of an answer that nobody has written yet.
+_STAND_IN = "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +107,39 @@ def forecast(specs: Sequence[str], options: Options, prices: Prices) -> Forecast
     parsed = [parse_spec(spec) for spec in specs]
     given = {place: sources.read(spec) for place, spec in enumerate(parsed) if spec.scheme == "rec"}
     plan = sources.plan_for(list(given.values()), options)
+    live = {
+        place: sources.open_collector(spec, options)
+        for place, spec in enumerate(parsed)
+        if place not in given and spec.scheme in {"openai", "toy"}
+    }
+    can = [given[place].access if place in given else _access(live.get(place)) for place in range(len(parsed))]
+    texts: list[ScoreRequest] = []
+    if any("text" in side and "topk" not in side for side in can[:2]):
+        texts = [text for place, side in enumerate(can) if "text" in side for text in _texts(given.get(place), plan)]
     models = []
     for place, spec in enumerate(parsed):
         if place in given:
             models.append(_recorded(given[place]))
-        elif spec.scheme in {"openai", "toy"}:
-            models.append(_live(sources.open_collector(spec, options), plan, prices))
+        elif place in live:
+            models.append(_live(live[place], plan, prices, texts))
         else:
-            models.append(_unopened(str(spec), plan))
+            models.append(_unopened(str(spec), plan, len(texts)))
     return Forecast(probes=len(plan.probes), models=tuple(models), evidence=_evidence(models[0], models[1]))
+
+
+def _access(collector: Collector | None) -> tuple[str, ...]:
+    """What a live model will give; one that is not loaded gives everything."""
+    can = _LOCAL if collector is None else collector.can or collector.backend.capabilities
+    return tuple(name for name, has in (("text", can.samples), ("topk", can.topk)) if has)
+
+
+def _texts(recording: Recording | None, plan: Plan) -> list[ScoreRequest]:
+    """The texts of one author that others are asked to score, where a side gives text only; not yet written: stand-ins."""
+    if recording is not None:
+        by_id = recording.prompt_by_id
+        return [ScoreRequest(prompt=by_id[sample.prompt], text=sample.text) for sample in scorable(recording)]
+    asked = [probe for probe in plan.probes if probe.draws and probe.set != NOT_EVIDENCE]
+    return [ScoreRequest(prompt=probe.prompt, text=_STAND_IN * probe.max_tokens) for probe in asked]
 
 
 def _recorded(recording: Recording) -> ModelForecast:
@@ -133,7 +161,7 @@ def _recorded(recording: Recording) -> ModelForecast:
     )
 
 
-def _unopened(name: str, plan: Plan) -> ModelForecast:
+def _unopened(name: str, plan: Plan, texts: int) -> ModelForecast:
     estimate = plan.estimate()
     return ModelForecast(
         name=name,
@@ -142,7 +170,7 @@ def _unopened(name: str, plan: Plan) -> ModelForecast:
         topk=_LOCAL.topk,
         scores=True,
         weights=True,
-        requests=estimate.sample_requests + estimate.distribution_requests,
+        requests=estimate.sample_requests + estimate.distribution_requests + texts,
         stored=0,
         read=None,
         written=None,
@@ -152,10 +180,10 @@ def _unopened(name: str, plan: Plan) -> ModelForecast:
     )
 
 
-def _live(collector: Collector, plan: Plan, prices: Prices) -> ModelForecast:
+def _live(collector: Collector, plan: Plan, prices: Prices, texts: Sequence[ScoreRequest]) -> ModelForecast:
     backend = collector.backend
     can = collector.can or backend.capabilities
-    everything = make_work(plan, backend, can).all
+    everything = [*make_work(plan, backend, can).all, *(texts if can.scores else ())]
     missing = collector.missing(everything)
     remote = isinstance(backend, Remote)
     read = written = minutes = money = None
@@ -164,7 +192,10 @@ def _live(collector: Collector, plan: Plan, prices: Prices) -> ModelForecast:
         wire = sum(backend.cost(request).requests for request in missing)
         trial = _trial(backend, missing)
         read = Range.of(
-            [_read(backend, missing, trial.bytes_per_token[case] / spread) for case, spread in enumerate(_SPREAD)]
+            [
+                _read(backend, missing, trial.bytes_per_token[case] / spread, LENGTHS[case])
+                for case, spread in enumerate(_SPREAD)
+            ]
         )
         written = Range.of([sum(_written(request, share) for request in missing) for share in LENGTHS])
         minutes = Range.of([trial.minutes(missing, wire, case) for case in range(3)])
@@ -237,10 +268,13 @@ def _seconds(backend: Remote, requests: Sequence[SampleRequest]) -> float:
     return max(time.monotonic() - started, 1e-4)
 
 
-def _read(backend: Remote, requests: Sequence[Request], bytes_per_token: float) -> float:
+def _read(backend: Remote, requests: Sequence[Request], bytes_per_token: float, share: float) -> float:
+    """Tokens read; of a text that is to be scored, the share of its greatest length that answers may turn out to have."""
     total = 0.0
     for request in requests:
         size = len(request.prompt.text.encode("utf-8", "replace")) + len(request.prompt.system.encode("utf-8", "replace"))
+        if isinstance(request, ScoreRequest):
+            size += round(len(request.text.encode("utf-8", "replace")) * share)
         total += backend.cost(request).requests * size / bytes_per_token
     return round(total)
 

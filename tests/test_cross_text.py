@@ -10,6 +10,7 @@ from inside import run
 
 from fingerprint import api, recording_file
 from fingerprint.canonical import digest
+from fingerprint.forecast import Prices, forecast
 from fingerprint.models.base import DistributionRequest, SampleRequest, ScoreRequest
 from fingerprint.models.registry import open_model
 from fingerprint.models.spec import parse_spec
@@ -125,3 +126,21 @@ def test_a_model_of_learned_positions_stops_at_its_last_one():
     assert not backend.fits(ScoreRequest(prompt=prompt, text=text * 60))
     endless = Prompt(id="endless", text="word " * 400, channel="raw")
     assert not backend.fits(DistributionRequest(prompt=endless, positions=(2000,), draw=0, topk=5))
+
+
+def test_the_plan_counts_the_texts_that_will_be_scored(own_store, tmp_path):
+    """A budget that is planned without them would end in the middle of the comparison."""
+    rows = [{"prompt": f"Question {i}?", "output": f"an answer of some length to {i}", "model": "api"} for i in range(24)]
+    (tmp_path / "api.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    specs = [f"rec:{tmp_path}/api.jsonl", *(f"toy:parrot?seed={seed}" for seed in (1, 2))]
+    options = api.Options(store=own_store)
+    planned = [model.requests for model in forecast(specs, options, Prices()).models]
+    api.record(specs, options)
+    asked = sorted(len(path.read_bytes().splitlines()) for path in (own_store / "answers").glob("*.jsonl"))
+    sketches = 1
+    assert planned[0] == 0
+    assert all(24 < count - sketches <= plan for count, plan in zip(asked, planned[1:], strict=True))
+    assert all(plan >= 24 * 3 for plan in planned[1:])
+    again = forecast(specs, options, Prices()).models[1:]
+    assert all(model.stored >= 24 for model in again)
+    assert all(model.requests < plan for model, plan in zip(again, planned[1:], strict=True))
