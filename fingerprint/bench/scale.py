@@ -73,7 +73,8 @@ def exponents(rows: dict[str, dict[str, Any]], least: int = 100) -> dict[str, di
         kept = [(int(count), row) for count, row in sizes.items() if int(count) >= least and "seconds" in row]
         if len(kept) > 1:
             x = np.log([count for count, _ in kept])
-            columns = {key: np.log([max(row[key], 1e-3) for _, row in kept]) for key in ("seconds", "gib")}
+            keys = [key for key in ("seconds", "gib", "later suspect") if all(key in row for _, row in kept)]
+            columns = {key: np.log([max(row[key], 1e-3) for _, row in kept]) for key in keys}
             found[what] = {key: round(float(np.polyfit(x, column, 1)[0]), 2) for key, column in columns.items()}
     return found
 
