@@ -35,12 +35,17 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a sequential comparison ended. E-values as decimal logarithms; ``queries`` counts probes per model."""
+    """How a sequential comparison ended. E-values as decimal logarithms; ``queries`` counts probes per model.
+
+    ``telling`` counts the probes asked in which the reference and some control differ in their distance to the suspect:
+    both answered, and not alike.
+    """
 
     alpha: float
     decided: Decision
     queries: int
     asked: int
+    telling: int
     available: int
     log10_e_reference: float
     log10_e_control: float
@@ -97,6 +102,7 @@ def evaluate(table: Floats, controls: tuple[str, ...], *, alpha: float, availabl
         decided=decided,
         queries=stop if first else asked,
         asked=asked,
+        telling=int(np.any(table != 0, axis=0).sum()) if table.size else 0,
         available=available,
         log10_e_reference=_log10(logs["all"][:stop]),
         log10_e_control=_log10(logs["none"][:stop]),

@@ -239,6 +239,27 @@ def test_a_limit_ends_with_code_four_and_the_same_command_goes_on(capsys, monkey
     assert recording_file.read(world / "a.jsonl").digest == recording_file.read(world / "b.jsonl").digest
 
 
+@pytest.mark.parametrize("limit", [("--max-requests", "25"), ("--max-tokens", "900"), ("--max-minutes", "0.0000001")])
+def test_a_comparison_keeps_its_limits_too(capsys, monkeypatch, world, limit):
+    """No half report is written, and the next run asks only for what is missing."""
+    with fake_server(dialect="openai") as address:
+        command = ("compare", f"openai:tiny?base_url={address}&concurrency=4", "rec:them.jsonl", "-o", "r.json")
+        cut = run(capsys, monkeypatch, *command, *limit)
+        assert cut.returncode == 4
+        assert f"The limit of {limit[0]} is reached; everything collected is kept." in cut.stderr
+        assert not (world / "r.json").exists()
+        before = sent(address)
+        assert run(capsys, monkeypatch, *command).returncode == 0
+        rest = sent(address) - before
+        fresh = [*command[:-1], "s.json", "--store", "other"]
+        before = sent(address)
+        assert run(capsys, monkeypatch, *fresh).returncode == 0
+        if limit[0] != "--max-minutes":  # nothing was asked in no time
+            assert rest < sent(address) - before
+    results = [json.loads((world / name).read_text())["result"] for name in ("r.json", "s.json")]
+    assert results[0] == results[1]
+
+
 def test_doctor_says_what_works_and_where_settings_come_from(capsys, monkeypatch, world):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody")
     monkeypatch.delenv("HF_TOKEN", raising=False)

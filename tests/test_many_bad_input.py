@@ -183,3 +183,12 @@ def test_a_library_whose_files_answer_other_probes_is_found_out(shelf):
     done = run("library", "verify", library.root)
     refused(done, "1 faults")
     assert "answers other probe sets than the library" in done.stdout
+
+
+def test_an_engine_that_a_small_panel_does_not_use_is_said_and_changes_nothing(shelf):
+    """Otherwise a cluster that is not there would look as if it had worked."""
+    for command in (("matrix", shelf.root, "--json"), ("tree", shelf.root, "--replicates", 2, "--json")):
+        plain, spread = run(*command), run(*command, "--engine", "processes")
+        assert "the engine processes was not used" in spread.stderr
+        assert "engine" not in plain.stderr
+        assert spread.stdout == plain.stdout

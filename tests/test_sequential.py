@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fingerprint.sequential import evaluate
 from fingerprint.stats.sequential import closer_than_all, closer_than_average, first_crossing, log_e_process
 
 
@@ -124,3 +125,12 @@ def test_mutual_information_is_what_it_must_be():
     assert mutual_information([{"a": 1.0}, {"b": 1.0}]) == pytest.approx(1.0)
     assert mutual_information([{"a": 0.5, "b": 0.5}] * 3) == 0
     assert mutual_information([{"a": 1.0}, {"b": 1.0}, {"c": 1.0}, {"d": 1.0}]) == pytest.approx(2.0)
+
+
+def test_probes_that_tell_nobody_apart_are_not_counted_as_evidence():
+    """57 probes asked and 3 comparable is another finding than 57 comparable ones."""
+    table = np.zeros((2, 57))
+    table[0, [3, 10]], table[1, 20] = 1.0, -1.0
+    outcome = evaluate(table, ("a", "b"), alpha=0.01, available=57)
+    assert (outcome.decided, outcome.asked, outcome.telling) == ("undecided", 57, 3)
+    assert evaluate(np.zeros((0, 0)), (), alpha=0.01, available=0).telling == 0

@@ -121,3 +121,9 @@ def read_report(path: Path) -> Report:
 def say(text: str) -> None:
     """A line for people, on stderr."""
     sys.stderr.write(text + "\n")
+
+
+def say_engine_unused(engine: str, models: int, large: int) -> None:
+    """That a panel is too small for an engine of several processes, so that nobody believes that one was tried."""
+    if engine != "here" and models <= large:
+        say(f"Up to {large} models are compared in this process: the engine {engine} was not used.")

@@ -35,6 +35,7 @@ def matrix(
         if path.suffix not in {".json", ".csv"}:
             raise OutputError(f"{path} has no known ending.", hint="Use .json or .csv.")
     names, rows, limits = many.matrix_with_limits(folder, named(engine, workers=workers, address=ray_address))
+    common.say_engine_unused(engine, len(names), many.LARGE)
     text = json_text(all_pairs.as_json(names, rows, limits))
     for path in output or []:
         common.write_text(text if path.suffix == ".json" else all_pairs.as_csv(rows), path)

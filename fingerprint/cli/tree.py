@@ -42,6 +42,7 @@ def tree(
             raise OutputError(f"{path} has no known ending.", hint=f"Use {', '.join(_ENDINGS)}.")
     settings = Settings(replicates=replicates, seed=seed, cut=SUPPORT if cut is None else cut)
     found = many.tree(folder, settings, named(engine, workers=workers, address=ray_address))
+    common.say_engine_unused(engine, len(found.models), many.LARGE)
     text = json_text(found.as_json())
     for path in output or []:
         if path.suffix == ".json":

@@ -201,6 +201,7 @@ class SequentialPart(_Part):
     decided: Literal["reference", "control", "undecided"]
     queries: int = Field(description="Probes per model until the decision, or all that were asked.")
     asked: int
+    telling: int | None = Field(default=None, description="Probes asked that tell the reference from some control.")
     available: int
     log10_e_reference: FiniteFloat = Field(description="Against: not closer to the reference than to every control.")
     log10_e_control: FiniteFloat = Field(description="Against: no control is closer than the reference.")

@@ -25,8 +25,8 @@ def _sentence(case: Case, outcome: Outcome) -> str:
         found = f"one of {against} is closer to {suspect} than {reference} is"
     else:
         return (
-            f"Not decided after {outcome.asked} probes: whether {suspect} is closer to {reference} than to each of "
-            f"{against} stays open at level {outcome.alpha:g}."
+            f"Not decided after {outcome.asked} probes, {outcome.telling} of which tell anybody apart: whether {suspect} "
+            f"is closer to {reference} than to each of {against} stays open at level {outcome.alpha:g}."
         )
     return (
         f"After {outcome.queries} probes: {found} (level {outcome.alpha:g}, however often one looked). "
