@@ -133,7 +133,7 @@ def test_a_key_is_in_no_document_tree_or_library_either(capsys, monkeypatch, cap
     for name in ("theirs", "others"):
         text = "".join(json.dumps({**row, "model": name}) + "\n" for row in rows)
         (world / "shelf" / f"{name}.jsonl").write_text(text)
-    documents = [part for ending in ("cdx.json", "card.md", "html", "json") for part in ("-o", f"again.{ending}")]
+    documents = [part for ending in ("cdx.json", "intoto.json", "card.md", "html", "json") for part in ("-o", f"again.{ending}")]
     with fake_server(dialect="openai", leak="plain", key=KEY, strict=True) as address:
         spec = spec_of(address)
         runs = [
@@ -148,10 +148,12 @@ def test_a_key_is_in_no_document_tree_or_library_either(capsys, monkeypatch, cap
                 ("matrix", "shelf", "-o", "pairs.json", "-o", "pairs.csv"),
                 ("tree", "shelf", "--replicates", "2", "-o", "tree.html"),
                 ("library", "add", "library", "shelf/own.jsonl"),
+                ("seal", "--probes", "few.toml", "-o", "seal.json"),
+                ("compare", spec, "rec:rows.jsonl", "--probes", "few.toml", "--seal", "seal.json", "-o", "sealed.json"),
                 ("collect", spec.replace("tiny", "gone"), "-o", "gone.jsonl"),
             )
         ]
-    assert [done.returncode for done in runs] == [*[0] * 9, 4], [done.stderr[-300:] for done in runs]
+    assert [done.returncode for done in runs] == [*[0] * 11, 4], [done.stderr[-300:] for done in runs]
     assert b"your key is [key]" in (world / "shelf" / "own.jsonl").read_bytes()
     assert KEY.lower() not in ("".join(done.said for done in runs) + caplog.text).lower()
     assert found_in(world, KEY) == []
