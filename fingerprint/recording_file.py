@@ -48,7 +48,7 @@ _ZSTD_WINDOW = 2**31
 def parse_row(value: dict[str, Any]) -> tuple[str, Any]:
     """Inverse of `row_line` on parsed JSON: (kind, row object). Raises ValueError on anything else."""
     kind = value.pop("row", None)
-    if kind not in _ADAPTERS:
+    if not isinstance(kind, str) or kind not in _ADAPTERS:
         raise ValueError(f"unknown kind of row {kind!r}")
     return kind, _ADAPTERS[kind].validate_python(value)
 
