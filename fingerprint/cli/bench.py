@@ -78,6 +78,21 @@ def validate(
     sys.stdout.write(text)
 
 
+@app.command("same")
+def same(
+    folder: ZooArgument,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as JSON.")] = None,
+) -> None:
+    """Same model or another one, from sampled answers alone: equal error rates."""
+    from fingerprint.bench import same as bench
+    from fingerprint.bench.zoo import read_zoo
+
+    text = json.dumps(bench.run(read_zoo(folder, fewest=1), common.say), indent=2) + "\n"
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
 @app.command("null")
 def null(
     folder: ZooArgument,
