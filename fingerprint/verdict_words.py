@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fingerprint.calibration.model import Calibration, LogLR
 from fingerprint.evidence.case import Case
-from fingerprint.evidence.protocol import mismatches, voided
+from fingerprint.evidence.protocol import BEHAVIOUR, mismatches, voided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +54,6 @@ _SAME_SEED = (
     "Two training runs that began from the same random numbers (the same code, shapes and seed) and were kept apart since "
     "have weights that descend from one initialisation too; below a likeness of {least} the two are not told apart."
 )
-#: The tiers that are read off answers.
-_BEHAVIOUR = frozenset({"agreed", "topk", "text"})
 
 
 def sentence(case: Case, facts: Facts) -> str:
@@ -87,7 +85,7 @@ def limits(case: Case, facts: Facts, calibration: Calibration) -> list[str]:
 def outlook(case: Case, facts: Facts, calibration: Calibration) -> str:
     """How many probes or controls would bring a decision, or why none would."""
     log_lr = facts.log_lr
-    if log_lr.tier not in _BEHAVIOUR:
+    if log_lr.tier not in BEHAVIOUR:
         return "no ratio was computed at all; what each method lacks stands among the methods not applied."
     if any(facts.drifted) or voided(case.suspect, case.reference, log_lr.tier):
         return "no number of probes or controls would; record both sides again, unchanged and asked alike."
@@ -159,7 +157,7 @@ def _ratio(facts: Facts, calibration: Calibration) -> list[str]:
         )
     else:
         found.append("No calibrated likelihood ratio exists for the access that both sides give.")
-    if log_lr.tier in _BEHAVIOUR and not facts.covered:
+    if log_lr.tier in BEHAVIOUR and not facts.covered:
         low, high = calibration.parameters
         found.append(
             f"The calibration was fitted on models of {low:,} to {high:,} parameters; these models are not of that kind or "

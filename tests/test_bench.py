@@ -192,6 +192,12 @@ def test_a_folder_without_three_pedigrees_is_refused(tmp_path):
         read_zoo(tmp_path)
 
 
+def test_a_broken_card_is_named(tmp_path):
+    (tmp_path / "a.card.json").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"a\.card\.json is not a card"):
+        read_zoo(tmp_path, fewest=1)
+
+
 def test_innocent_pairs_hold_no_descent_and_hard_ones_come_first(zoo):
     pairs = innocent_pairs(chosen_pairs(zoo.cards))
     assert not any(pair.truth in {"derived", "distilled"} or pair.stratum == "descendant" for pair in pairs)

@@ -23,7 +23,7 @@ FEWEST = 2000
 
 def innocent_pairs(pairs: Sequence[Pair]) -> list[Pair]:
     """Pairs without descent in either direction, the hard ones first: same data, then kin, then strangers."""
-    kin = [pair for pair in pairs if pair.truth == "related" and pair.stratum != "descendant"]
+    kin = [pair for pair in pairs if pair.akin]
     unrelated = [pair for pair in pairs if pair.truth == "unrelated"]
     hard = [pair for pair in unrelated if pair.stratum in SAME_DATA]
     return [*hard, *kin, *(pair for pair in unrelated if pair.stratum not in SAME_DATA)]

@@ -8,25 +8,18 @@ from fingerprint.bench.attribution import attribute
 from fingerprint.bench.queries import power
 from fingerprint.bench.rates import error_rates, tippett
 from fingerprint.bench.verdicts import Court, judge
-from fingerprint.bench.zoo import TIERS, Say, Scored, Zoo, chosen_pairs, lineages
+from fingerprint.bench.zoo import TIERS, Say, Scored, Zoo, chosen_pairs, described
 
 
 def measure(zoo: Zoo, scored: list[Scored], say: Say, *, with_power: bool = True) -> dict[str, Any]:
     """Error rates, verdicts, attribution and power; every likelihood ratio from pairs of other pedigrees."""
     court = Court(zoo=zoo, scored=scored)
     return {
-        "models": len(zoo.cards),
-        "pedigrees": len({card.pedigree for card in zoo.cards.values()}),
-        "lineages": len(lineages(zoo.cards)),
-        "pairs": len(scored),
+        **described(zoo, scored),
         "tiers": {name: list(features) for name, features in TIERS.items()},
         "error_rates": error_rates(scored),
         "verdicts": judge(court, say),
         "attribution": attribute(court, say),
         "power": power(zoo, chosen_pairs(zoo.cards), say) if with_power else {},
         "tippett": tippett(scored),
-        "held_out_bits_per_byte": {
-            name: {"own": card.held_out_bits_per_byte, "parents": card.parents_held_out_bits_per_byte}
-            for name, card in zoo.cards.items()
-        },
     }

@@ -14,7 +14,7 @@ import numpy as np
 from fingerprint.bench.rates import calibration as calibrated
 from fingerprint.bench.rates import discrimination
 from fingerprint.bench.verdicts import Court, judge
-from fingerprint.bench.zoo import Floats, Say, Scored, Zoo, eligible, lineages, score_pairs
+from fingerprint.bench.zoo import TRAINED, Floats, Say, Scored, Zoo, described, eligible, score_pairs
 from fingerprint.calibration.model import Calibration
 from fingerprint.errors import UsageError
 from fingerprint.stats.intervals import clopper_pearson
@@ -29,7 +29,7 @@ def run(zoo: Zoo, calibration: Calibration, say: Say) -> dict[str, Any]:
 
     """
     recipes = {card.recipe for card in zoo.cards.values()}
-    seen = sorted(recipe for recipe in recipes if calibration.population.endswith(f"the recipe {recipe}"))
+    seen = sorted(recipe for recipe in recipes if calibration.population.endswith(TRAINED.format(recipe)))
     if seen:
         raise UsageError(
             f"The calibration {calibration.id} was fitted on the recipe {seen[0]}, so it cannot be validated on it.",
@@ -41,16 +41,9 @@ def run(zoo: Zoo, calibration: Calibration, say: Say) -> dict[str, Any]:
         "calibration": calibration.id,
         "calibration_digest": calibration.digest,
         "recipes": sorted(recipes),
-        "models": len(zoo.cards),
-        "pedigrees": len({card.pedigree for card in zoo.cards.values()}),
-        "lineages": len(lineages(zoo.cards)),
-        "pairs": len(scored),
+        **described(zoo, scored),
         "tiers": tiers,
         "verdicts": judge(Court(zoo=zoo, scored=scored, fixed=calibration), say),
-        "held_out_bits_per_byte": {
-            name: {"own": card.held_out_bits_per_byte, "parents": card.parents_held_out_bits_per_byte}
-            for name, card in zoo.cards.items()
-        },
     }
 
 

@@ -20,7 +20,7 @@ from fingerprint.evidence.weights import weight_descent
 from fingerprint.recording import Recording
 from fingerprint.stats.intervals import clopper_pearson
 from fingerprint.verdict import Kind, Verdict, decide
-from fingerprint.zoo.pairs import controls_for
+from fingerprint.zoo.pairs import DESCENDANT, controls_for
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: Verdicts that accuse: wrong ones are the worst fault of the program.
@@ -111,7 +111,7 @@ def confusion(scored: Sequence[Scored], verdicts: Sequence[Verdict]) -> dict[str
 def _truth(item: Scored) -> str:
     if item.pair.truth == "derived" and item.pair.stratum == "quantize":
         return "same"
-    return "descendant" if item.pair.stratum == "descendant" else item.pair.truth
+    return DESCENDANT if item.pair.stratum == DESCENDANT else item.pair.truth
 
 
 def accusations(scored: Sequence[Scored], verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def accusations(scored: Sequence[Scored], verdicts: Sequence[Verdict]) -> dict[s
 
 
 def _innocent(item: Scored) -> bool:
-    return item.pair.truth == "unrelated" or (item.pair.truth == "related" and item.pair.stratum != "descendant")
+    return item.pair.truth == "unrelated" or item.pair.akin
 
 
 def direction(scored: Sequence[Scored], verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def direction(scored: Sequence[Scored], verdicts: Sequence[Verdict]) -> dict[str
     right = wrong = open_ = 0
     for item, verdict in zip(scored, verdicts, strict=True):
         forward = item.pair.truth in {"derived", "distilled"}
-        if not (forward or item.pair.stratum == "descendant") or verdict.kind not in {*ACCUSING, "related"}:
+        if not (forward or item.pair.stratum == DESCENDANT) or verdict.kind not in {*ACCUSING, "related"}:
             continue
         wanted = "suspect_from_reference" if forward else "reference_from_suspect"
         if verdict.direction == "undetermined":

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy.stats import norm
 
 from fingerprint import recording_file
@@ -30,6 +32,7 @@ from fingerprint.calibration.fit import (
 from fingerprint.calibration.model import PARTS, Calibration, Tier
 from fingerprint.errors import UsageError
 from fingerprint.recording import Recording
+from fingerprint.text import safe_text
 from fingerprint.zoo.card import Card
 from fingerprint.zoo.pairs import DESCENDANT, Pair, all_pairs, controls_for, next_pedigree
 
@@ -47,6 +50,8 @@ TIERS: dict[str, tuple[str, ...]] = {
 #: decided on it were made (`docs/log.md`). The tier `topk` is no substitute: with few controls it accuses every seventh
 #: unrelated pair (`bench/validation.json`).
 DECIDES = ("agreed", "text")
+#: How a calibration's population names the recipe of its models.
+TRAINED = "trained by the recipe {}"
 #: A pair can touch two, and something must be left to fit on.
 FEWEST_PEDIGREES = 3
 #: Natural log of the greatest ratio that a p-value of weights is worth.
@@ -71,21 +76,27 @@ def read_zoo(folder: Path, *, fewest: int = FEWEST_PEDIGREES) -> Zoo:
     """Read the recordings of a zoo that have a card, and whose parents have too.
 
     Raises:
-        UsageError: there are fewer than ``fewest`` pedigrees.
+        UsageError: a card is broken, or there are fewer than ``fewest`` pedigrees.
 
     """
-    cards = {
-        path.name.removesuffix(".card.json"): Card.model_validate_json(path.read_bytes())
-        for path in sorted(folder.glob("*.card.json"))
-    }
+    cards = {path.name.removesuffix(".card.json"): _card(path) for path in sorted(folder.glob("*.card.json"))}
     present = {name for name in cards if (folder / f"{name}.jsonl.zst").is_file()}
     whole = {name: card for name, card in cards.items() if name in present and set(card.parents) <= present}
     if len({card.pedigree for card in whole.values()}) < fewest:
         raise UsageError(
             f"{folder} does not hold recordings with cards of at least {fewest} pedigrees.",
-            hint="A pair's error rates are fitted without the pedigrees of both its sides, so a third must be left.",
+            hint="A pair's error rates are fitted without the pedigrees of both its sides, so a third must be left."
+            if fewest > 1
+            else "Make some with `fingerprint zoo record`.",
         )
     return Zoo(recordings={name: recording_file.read(folder / f"{name}.jsonl.zst") for name in whole}, cards=whole)
+
+
+def _card(path: Path) -> Card:
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UsageError(f"{path} is not a card: {safe_text(error.errors()[0]['msg'])}.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +132,20 @@ def lineages(cards: Mapping[str, Card]) -> list[str]:
     return [name for name, card in cards.items() if not card.parents]
 
 
+def described(zoo: Zoo, scored: Sequence[Scored]) -> dict[str, Any]:
+    """What every table of a zoo begins with: how much there is, and how well its models speak."""
+    return {
+        "models": len(zoo.cards),
+        "pedigrees": len({card.pedigree for card in zoo.cards.values()}),
+        "lineages": len(lineages(zoo.cards)),
+        "pairs": len(scored),
+        "held_out_bits_per_byte": {
+            name: {"own": card.held_out_bits_per_byte, "parents": card.parents_held_out_bits_per_byte}
+            for name, card in zoo.cards.items()
+        },
+    }
+
+
 def labelled(scored: Sequence[Scored], names: Sequence[str]) -> list[LabelledPair]:
     """The pairs that a tier is fitted on: descent or none, with all of its features."""
     # A chain or a sibling is neither hypothesis; the weights decide on derived pairs long before behaviour does.
@@ -129,11 +154,10 @@ def labelled(scored: Sequence[Scored], names: Sequence[str]) -> list[LabelledPai
 
 def kin(scored: Sequence[Scored], names: Sequence[str]) -> list[LabelledPair]:
     """Siblings, fellow students and kin of a teacher: no descent, yet not unrelated; counted, never fitted on."""
-    akin = [item for item in scored if item.pair.truth == "related" and item.pair.stratum != DESCENDANT]
-    return [_labelled(item, kin=True) for item in akin if set(names) <= set(item.features)]
+    return [_labelled(item) for item in scored if item.pair.akin and set(names) <= set(item.features)]
 
 
-def _labelled(item: Scored, *, kin: bool = False) -> LabelledPair:
+def _labelled(item: Scored) -> LabelledPair:
     pair = item.pair
     return LabelledPair(
         features=item.features,
@@ -141,7 +165,7 @@ def _labelled(item: Scored, *, kin: bool = False) -> LabelledPair:
         pedigree=pair.pedigree,
         other=pair.reference_pedigree,
         stratum=pair.stratum,
-        kin=kin,
+        kin=pair.akin,
     )
 
 
@@ -178,7 +202,7 @@ def calibrate(
         id=name,
         date=date,
         population=f"{len(cards)} small models in {len({c.pedigree for c in cards.values()})} pedigrees, "
-        f"{len(independent)} independent lineages, trained by the recipe {next(iter(cards.values())).recipe}",
+        f"{len(independent)} independent lineages, {TRAINED.format(next(iter(cards.values())).recipe)}",
         parameters=(min(sizes), max(sizes)),
         tiers={**tiers, "weights": _weights_tier(kept, **counts)},
         decides=DECIDES,
@@ -191,7 +215,7 @@ def _weights_tier(scored: Sequence[Scored], *, families: int, related_families: 
     These are one over the p-value of independent starts, as in a verdict on weights; learning leaves none in weights.
     """
     seen = [item for item in scored if "weight_z" in item.features and item.pair.stratum != DESCENDANT]
-    pairs = [_labelled(item, kin=item.pair.truth == "related") for item in seen if item.pair.truth != "distilled"]
+    pairs = [_labelled(item) for item in seen if item.pair.truth != "distilled"]
     ratios = np.array([min(-float(norm.logsf(pair.features["weight_z"])), _GREATEST) for pair in pairs])
     return Tier(
         features=(),

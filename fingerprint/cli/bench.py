@@ -21,6 +21,13 @@ OutputsOption = Annotated[
 ZooArgument = Annotated[Path, typer.Argument(help="Folder of recordings (NAME.jsonl.zst) with cards (NAME.card.json).")]
 
 
+def _deliver(text: str, output: Path | None) -> None:
+    """A table: into its file, if one is named, and to stdout."""
+    if output is not None:
+        common.write_text(text, output)
+    sys.stdout.write(text)
+
+
 @app.command("zoo")
 def zoo(
     folder: ZooArgument,
@@ -73,9 +80,7 @@ def validate(
     used = model.shipped() if calibration is None else model.read(calibration)
     table = validation.run(read_zoo(folder, fewest=1), used, common.say)
     text = json.dumps(table, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("same")
@@ -88,9 +93,7 @@ def same(
     from fingerprint.bench.zoo import read_zoo
 
     text = json.dumps(bench.run(read_zoo(folder, fewest=1), common.say), indent=2) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("null")
@@ -105,9 +108,7 @@ def null(
     from fingerprint.bench.zoo import read_zoo
 
     text = json.dumps(bench.run(read_zoo(folder), common.say, comparisons=comparisons, seed=seed), indent=2) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("tree")
@@ -169,9 +170,7 @@ def growth(
         if calibration is not None:
             common.write_text(with_tier(calibration.read_text("utf-8"), TEXT, tier), calibration)
     text = json.dumps(table, indent=2) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("recorded")
@@ -209,9 +208,7 @@ def sequential(
     from fingerprint.bench import sequential as bench
 
     text = json.dumps(bench.run(folder, common.say, alpha=alpha), indent=2) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("direction")
@@ -223,9 +220,7 @@ def direction(
     from fingerprint.bench import direction as bench
 
     text = json.dumps(bench.run(folder, common.say), indent=2) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("speed")
@@ -237,9 +232,7 @@ def speed(
     from fingerprint.bench import speed as bench
 
     text = json.dumps(bench.run(model), indent=2) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("throughput")
@@ -264,9 +257,7 @@ def throughput(
         for each in delay or [0.1]
     }
     text = json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=2) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("real")
@@ -307,9 +298,7 @@ def weights(
 
     table = bench.run(work, bench.Inputs(data=data, zoo=zoo, recordings=recordings, twins=twins), common.say)
     text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("weights-speed")
@@ -324,9 +313,7 @@ def weights_speed(
     from fingerprint.bench import weights_speed as bench
 
     text = json.dumps(bench.run(work, model, common.say), indent=2) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)
 
 
 @app.command("real-scale")
@@ -361,6 +348,4 @@ def transfer(
     from fingerprint.calibration.model import shipped
 
     text = json.dumps(bench.run(folder, shipped()), indent=2) + "\n"
-    if output is not None:
-        common.write_text(text, output)
-    sys.stdout.write(text)
+    _deliver(text, output)

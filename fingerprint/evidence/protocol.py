@@ -20,7 +20,9 @@ class Mismatch:
     voids: frozenset[str]
 
 
-_ALL = frozenset({"agreed", "topk", "text", "panel"})
+#: Tiers of the calibration that are read off what a model answers.
+BEHAVIOUR = frozenset({"agreed", "topk", "text"})
+_ALL = BEHAVIOUR | {"panel"}
 _TEXT = frozenset({"text", "panel"})
 
 

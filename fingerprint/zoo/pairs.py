@@ -42,6 +42,11 @@ class Pair:
     pedigree: str
     reference_pedigree: str
 
+    @property
+    def akin(self) -> bool:
+        """Whether they share an origin without descent of either from the other."""
+        return self.truth == "related" and self.stratum != DESCENDANT
+
 
 def ancestors(cards: Mapping[str, Card], model: str) -> set[str]:
     """All models that a model descends from, by weights or by learning."""
